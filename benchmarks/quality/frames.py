@@ -1,0 +1,86 @@
+"""The development images as planes of network flux, by group, following split.toml."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from gencosmo.scaling import measure_scaling
+from gencosmo.training.pack import MIN_SIDE, Frame, write_packed
+
+HERE = Path(__file__).parent
+SPLIT = tomllib.loads((HERE / "split.toml").read_text())
+
+
+def data_root() -> Path:
+    """Folder with `astro/` and `micro/`, from GENCOSMO_TEST_DATA."""
+    root = os.environ.get("GENCOSMO_TEST_DATA")
+    if not root or not (Path(root) / "astro").is_dir():
+        raise SystemExit(f"GENCOSMO_TEST_DATA={root!r} is not a folder with astro/ in it: set it to the image collection")
+    return Path(root)
+
+
+def planes(path: Path) -> Iterator[np.ndarray]:
+    """All 2-D planes of a file's image HDUs (or of an npz file's `images`), as float32 with NaN = bad."""
+    if path.suffix == ".npz":
+        with np.load(path) as store:
+            yield from np.asarray(store["images"], dtype=np.float32)
+        return
+    with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
+        warnings.simplefilter("ignore")
+        for hdu in hdus:
+            if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim >= 2:
+                yield from np.asarray(hdu.data, dtype=np.float32).reshape(-1, *hdu.data.shape[-2:])
+
+
+def to_flux(plane: np.ndarray) -> np.ndarray | None:
+    """Network flux of one plane, NaN = bad; None when it holds no usable signal."""
+    good = np.isfinite(plane)
+    if min(plane.shape) < MIN_SIDE or good.mean() < 0.5:
+        return None
+    values = np.where(good, plane, 0).astype(np.float32)
+    if np.unique(values[good][:5000]).size < 12:
+        return None
+    flux = measure_scaling(values, good).to_flux(values)
+    return np.where(good, flux, np.nan).astype(np.float32)
+
+
+def frames(side: str) -> Iterator[tuple[Path, Frame]]:
+    """Science frames of the `train` or `test` groups."""
+    skip, most = SPLIT["files"]["skip"], SPLIT["files"]["max_planes_per_file"]
+    for group in SPLIT[side]["groups"]:
+        for path in sorted((data_root() / "astro" / group).iterdir()):
+            name = path.name.lower()
+            if any(word in name for word in skip) or not (".fits" in name or name.endswith(".npz")):
+                continue
+            for index, plane in enumerate(planes(path)):
+                if index >= most:
+                    break
+                flux = to_flux(plane)
+                if flux is not None:
+                    yield path, Frame(flux, group)
+
+
+def main() -> None:
+    """Pack one side of the split: `python -m benchmarks.quality.frames train runs/sky.packed.npz`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("side", choices=["train", "test"])
+    parser.add_argument("output", type=Path)
+    given = parser.parse_args()
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    kept = [frame for _, frame in frames(given.side)]
+    print(f"{write_packed(given.output, kept)} frames, {sum(f.flux.size for f in kept) / 1e6:.1f} Mpix")
+    for group in SPLIT[given.side]["groups"]:
+        mine = [f for f in kept if f.group == group]
+        print(f"  {group:20s} {len(mine):4d} frames {sum(f.flux.size for f in mine) / 1e6:7.2f} Mpix")
+
+
+if __name__ == "__main__":
+    main()
