@@ -1,8 +1,10 @@
 """Standard normal noise anchored to the sky.
 
-Philox4x32-10 (Salmon et al. 2011) turns a counter and a key into four 32-bit words, Box-Muller turns those into four
-normals. The key is the plane's 64-bit seed, the counter is ``(column >> 2, row, key, rng_step << 8 | stream)`` with
-*absolute* pixel coordinates, so that a pixel gets the same noise in whatever batch, window or section it is computed.
+Philox4x32-10 (Salmon et al. 2011) turns a counter and a key into four 32-bit words, Box-Muller turns those
+into four normals. The key is the plane's 64-bit seed, the counter is ``(column >> 2, row, key, rng_step << 8
+| stream)`` with
+*absolute* pixel coordinates, so that a pixel gets the same noise in whatever batch, window or section it is
+computed.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def philox_reference(counter: Words, key: tuple[NDArray[np.uint64], NDArray[np.u
 
 
 def pixel_counters(layout: Tensor, seed: Tensor) -> tuple[NDArray[np.int64], ...]:
-    """Canvas index, absolute row and column, key and seed of every pixel of every plane, flat and in plane order."""
+    """Canvas index, absolute row and column, key and seed of every pixel of every plane, flat and in plane
+    order.
+    """
     planes = layout.cpu().numpy()
     seeds = seed.cpu().numpy()
     parts: list[tuple[NDArray[np.int64], ...]] = []

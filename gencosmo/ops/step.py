@@ -1,19 +1,20 @@
 """One update of every moving pixel: from the state and the denoiser's answer to the state at the next level.
 
-The levels of pixel i follow its own clock, ``sigma_i(tau) = min(sigma_obs_i, tau * clock_i)``, with ``tau`` from 1 at
-the start to 0 at the end. An update goes from ``sigma`` to ``target = min(sigma_obs, tau_next * clock)`` where that is
-lower and leaves every other pixel alone. With ``a = target / sigma`` (0 where ``sigma`` is inf), ``r = a^2`` and the
-denoiser's mean ``D`` and variance ``V`` there are two kinds of update:
+The levels of pixel i follow its own clock, ``sigma_i(tau) = min(sigma_obs_i, tau * clock_i)``, with ``tau``
+from 1 at the start to 0 at the end. An update goes from ``sigma`` to ``target = min(sigma_obs, tau_next *
+clock)`` where that is lower and leaves every other pixel alone. With ``a = target / sigma`` (0 where
+``sigma`` is inf), ``r = a^2`` and the denoiser's mean ``D`` and variance ``V`` there are two kinds of update:
 
 stochastic (the reverse transition with the predicted variance; exact for independent pixels)
     ``z' = r z + (1 - r) D + sqrt(target^2 (1 - r) + (1 - r)^2 V) n``
-flow (second-order multistep of the probability-flow ODE: DPM-Solver++(2M), Lu et al. 2022, eq. 12, in data prediction)
+flow (second-order multistep of the probability-flow ODE: DPM-Solver++(2M), Lu et al. 2022, eq. 12, in data
+prediction)
     ``z' = a z + (1 - a) (D + extrapolate (D - D_previous))``
 
-The row's ``mode`` chooses: in mode 0 every pixel takes the stochastic update; in mode 1 the pixels that were never
-observed (``sigma_obs = inf``) and are on their way from a finite level to one above 0 take the flow, all others the
-stochastic update: a pixel held at its observed value must draw its noise when it is let go, an unobserved one carries
-it since the warm start.
+The row's ``mode`` chooses: in mode 0 every pixel takes the stochastic update; in mode 1 the pixels that were
+never observed (``sigma_obs = inf``) and are on their way from a finite level to one above 0 take the flow,
+all others the stochastic update: a pixel held at its observed value must draw its noise when it is let go, an
+unobserved one carries it since the warm start.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def step_reference_(
 
 
 def plane_pixels(layout: Tensor, total: int) -> Tensor:
-    """Boolean (total,): the pixels that belong to the planes of ``layout`` (the padding between planes does not)."""
+    """Boolean (total,): the pixels that belong to the planes of ``layout`` (the padding between planes does
+    not).
+    """
     inside = torch.zeros(total, dtype=torch.bool, device=layout.device)
     for offset, height, width in layout[:, :3].tolist():
         inside[offset : offset + height * width] = True
@@ -97,7 +100,8 @@ def step_(
     clock : Tensor (N,) float32
         Scale of the pixel's clock (flux); 0 where the pixel never moves.
     previous : Tensor (N,) float32
-        The last step's ``mean``: read by the flow, then overwritten with ``mean`` where ``clock > 0``. Start with zeros.
+        The last step's ``mean``: read by the flow, then overwritten with ``mean`` where ``clock > 0``. Start
+        with zeros.
     layout : Tensor (P, 6) int64
         Planes: ``offset, H, W, row0, col0, key``. Pixels between planes are left alone.
     seed : Tensor (P,) int64
