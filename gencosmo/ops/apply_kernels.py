@@ -1,0 +1,65 @@
+"""From the network's raw output to the posterior mean and variance of every pixel.
+
+The mean starts from the data: affine weights over the 5x5 filled neighbours (kernel prediction, Bako et al. 2017), a
+weight for the second base, a residual. Kernel and residual act in units of the local roughness ``d``, so that on a
+bright smooth source a small error of the network is a small error of the pixel. Limits that hold whatever the weights:
+
+- an exact pixel is returned exactly: ``mean = c z + (1 - c) head``, ``c = (eta d)^2/((eta d)^2 + sigma^2)``;
+- the variance never exceeds the level's: ``1/var = 1/sigma^2 + 1/S`` with the network's own ``S``;
+- where the base is constant, because nothing is known for far around, the ``gate`` switches the residual off, so that
+  a wholly unknown plane returns the prior mean.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KERNEL = 5
+RAW_CHANNELS = KERNEL * KERNEL + 3
+"""Kernel weights, weight of the base against the smooth fill, residual, log variance over d^2."""
+ETA = 0.2
+"""The pull to the data starts at levels below this share of the local roughness."""
+LOG_VAR_MIN, LOG_VAR_MAX = -12.0, 18.0
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """The 25 neighbours of each pixel of (B, h, w), edges repeated: (B, 25, h, w), rows before columns."""
+    half = KERNEL // 2
+    padded = F.pad(x[:, None], (half, half, half, half), mode="replicate")
+    return F.unfold(padded, KERNEL).view(x.shape[0], KERNEL * KERNEL, *x.shape[-2:])
+
+
+def apply_kernels_reference(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior mean and variance of windows, differentiable plain torch.
+
+    Parameters
+    ----------
+    raw : Tensor (B, 28, h, w)
+        The network's output: 25 kernel weights (rows before columns; their mean is removed), base weight, residual, log
+        variance. All zero gives back the smooth fill where unknown and ``x0`` at small levels.
+    win : Tensor (B, 5, h, w)
+        Rows ``z, sigma, base, base_var, smooth``.
+    local : Tensor (B, 5, h, w)
+        ``x0, m, s, d, gate`` of :func:`~gencosmo.ops.precondition.precondition_reference`.
+
+    Returns
+    -------
+    mean, var : Tensor (B, 1, h, w)
+        ``head = x0 + d/s sum_k w_k (x0_k - m) + w_b (base - smooth) + gate d r``.
+    """
+    z, sigma, base, _base_var, smooth = win.unbind(1)
+    x0, m, s, d, gate = local.unbind(1)
+    taps = KERNEL * KERNEL
+    weights = raw[:, :taps] - raw[:, :taps].mean(1, keepdim=True)
+    head = x0 + d / s * (weights * (_neighbours(x0) - m[:, None])).sum(1)
+    head = head + raw[:, taps] * (base - smooth) + gate * d * raw[:, taps + 1]
+    unknown = torch.isinf(sigma)
+    level2 = torch.where(unknown, torch.zeros_like(sigma), sigma * sigma)
+    pull = (ETA * d) ** 2
+    keep = torch.where(unknown, torch.zeros_like(sigma), pull / (pull + level2))
+    mean = head + keep * (torch.where(unknown, torch.zeros_like(z), z) - head)
+    spread = d * d * raw[:, taps + 2].clamp(LOG_VAR_MIN, LOG_VAR_MAX).exp()
+    var = torch.where(unknown, spread, level2 * spread / (level2 + spread))
+    return mean[:, None], var[:, None]

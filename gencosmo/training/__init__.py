@@ -1,0 +1,1 @@
+"""Training of diffusion priors: simulators, hole and level curricula, loss, trainer. Imports no file format."""

@@ -1,0 +1,77 @@
+"""Tiles for training: random crops of packed frames, turned, flipped, binned and rescaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.training.pack import Frame
+
+Float = NDArray[np.float32]
+GROUP_POWER = 0.5
+"""A group's share of the draws grows with its pixels to this power, a frame's within its group as well."""
+FLUX_LIMIT = 3e5
+
+
+def binned(flux: Float) -> Float:
+    """2x2 sums over two: coarser sampling, white noise kept at its level."""
+    height, width = (side // 2 * 2 for side in flux.shape)
+    summed = flux[:height, :width].reshape(height // 2, 2, width // 2, 2).sum((1, 3))
+    return (summed / 2).astype(np.float32)
+
+
+def frame_shares(frames: Sequence[Frame]) -> NDArray[np.float64]:
+    """Probability of drawing from each frame."""
+    sizes = np.array([frame.flux.size for frame in frames], dtype=float)
+    groups = np.array([frame.group for frame in frames])
+    shares = np.zeros(len(frames))
+    for group in np.unique(groups):
+        mine = groups == group
+        within = sizes[mine] ** GROUP_POWER
+        shares[mine] = within / within.sum() * sizes[mine].sum() ** GROUP_POWER
+    return shares / shares.sum()
+
+
+class TileSource:
+    """Draws batches of tiles from frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Network flux with NaN = bad.
+    size : int
+        Side of a tile; smaller frames are padded with NaN.
+    seed : int
+    """
+
+    def __init__(self, frames: Sequence[Frame], size: int, seed: int) -> None:
+        self.frames, self.size = list(frames), size
+        self.shares = frame_shares(frames)
+        self.rng = np.random.default_rng(seed)
+
+    def draw(self, batch: int) -> tuple[Float, NDArray[np.bool_]]:
+        """Tiles (batch, size, size) and which of their pixels are good."""
+        chosen = self.rng.choice(len(self.frames), batch, p=self.shares)
+        tiles = np.stack([self._tile(self.frames[index].flux) for index in chosen])
+        good = np.isfinite(tiles)
+        return np.clip(np.where(good, tiles, 0), -1e3, FLUX_LIMIT).astype(np.float32), good
+
+    def _tile(self, flux: Float) -> Float:
+        rng, size = self.rng, self.size
+        if min(flux.shape) >= 2 * size and rng.random() < 0.3:
+            flux = self._crop(flux, 2 * size)
+            flux = binned(flux)
+        tile = self._crop(flux, size)
+        tile = np.rot90(tile, rng.integers(4))
+        tile = tile[:, ::-1] if rng.random() < 0.5 else tile
+        return np.asarray(tile * np.float32(np.exp(rng.normal(0, 0.4))))
+
+    def _crop(self, flux: Float, size: int) -> Float:
+        height, width = flux.shape
+        row = self.rng.integers(0, max(1, height - size + 1))
+        col = self.rng.integers(0, max(1, width - size + 1))
+        cut = flux[row : row + size, col : col + size]
+        pad = [(0, size - side) for side in cut.shape]
+        return np.pad(cut, pad, constant_values=np.nan) if cut.shape != (size, size) else cut

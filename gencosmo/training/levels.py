@@ -1,0 +1,92 @@
+"""Noise levels for training: the levels the sampler will ask for, not just one level per image.
+
+The share of each kind of draw is :data:`KINDS`. Every draw is a batch of maps ``sigma`` (B, H, W); the state is then
+``z = target + sigma * noise`` wherever the level is finite.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from gencosmo.ops.precondition import box_mean
+
+KINDS = {"posterior": 0.42, "clock": 0.38, "uniform": 0.13, "mixed": 0.05, "nothing": 0.02}
+"""posterior: good pixels at their own noise, holes at inf. clock: min(that, t * local scale), as inside the sampler.
+uniform: one level for all, holes on top in half of them. mixed: two decades of levels pixel by pixel. nothing: all inf."""
+CLOCK_LOW, CLOCK_HIGH = 0.02, 30.0
+UNIFORM_LOW, UNIFORM_HIGH = 0.01, 80.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the network is asked in one batch; all (B, H, W) but `world` (B,).
+
+    Attributes
+    ----------
+    z, sigma : Tensor
+        State and its levels; z is 0 where sigma is inf.
+    target : Tensor
+        What the posterior mean should be: the observed frame, or the noise-free scene.
+    supervised : Tensor of bool
+        Pixels whose target is known and whose level leaves something to learn.
+    world : Tensor (B,)
+        0 frame, 1 scene.
+    """
+
+    z: Tensor
+    sigma: Tensor
+    target: Tensor
+    supervised: Tensor
+    world: Tensor
+
+
+def _uniform(generator: Generator, batch: int, low: float, high: float) -> Tensor:
+    """Log-uniform draws (B, 1, 1)."""
+    draw = torch.rand(batch, 1, 1, generator=generator, device=generator.device)
+    return torch.exp(math.log(low) + (math.log(high) - math.log(low)) * draw)
+
+
+def noise_map(variance: Tensor, generator: Generator) -> Tensor:
+    """Standard deviation per pixel of an observation: shot noise, and for half of the tiles steps and gradients."""
+    batch, height, width = variance.shape
+    device = variance.device
+    half = (torch.rand(batch, 1, 1, generator=generator, device=device) < 0.5).float()
+    position = torch.arange(width, device=device).view(1, 1, -1).expand(batch, height, width)
+    edge = torch.randint(0, width, (batch, 1, 1), generator=generator, device=device)
+    step = torch.where(position > edge, _uniform(generator, batch, 0.4, 4.0), torch.ones((), device=device))
+    tilt = _uniform(generator, batch, 0.5, 2.0) ** (position / width - 0.5)
+    return variance.sqrt() * (step * tilt) ** half
+
+
+def draw_levels(observed: Tensor, holes: Tensor, target: Tensor, generator: Generator) -> Tensor:
+    """Levels (B, H, W) from the noise of good pixels `observed` (0 = exact) and the holes."""
+    batch = observed.shape[0]
+    infinite = torch.full_like(observed, math.inf)
+    posterior = torch.where(holes, infinite, observed)
+    scale = (box_mean((target - box_mean(target)) ** 2) + 0.05).sqrt()
+    clock = torch.minimum(posterior, _uniform(generator, batch, CLOCK_LOW, CLOCK_HIGH) * box_mean(scale))
+    level = _uniform(generator, batch, UNIFORM_LOW, UNIFORM_HIGH).expand_as(observed)
+    punched = holes & (torch.rand(batch, 1, 1, generator=generator, device=observed.device) < 0.5)
+    uniform = torch.where(punched, infinite, level)
+    decades = torch.rand(observed.shape, generator=generator, device=observed.device) * 2 - 1
+    mixed = torch.where(punched, infinite, level * 10**decades)
+    maps = torch.stack([posterior, clock, uniform, mixed, infinite])
+    share = torch.tensor(list(KINDS.values()), device=observed.device)
+    kind = torch.multinomial(share, batch, replacement=True, generator=generator)
+    return maps[kind, torch.arange(batch, device=observed.device)]
+
+
+def make_task(
+    target: Tensor, observed: Tensor, holes: Tensor, good: Tensor, world: Tensor, generator: Generator
+) -> Task:
+    """Draw levels and noise around `target`; pixels that are not `good` are unknown and not supervised."""
+    sigma = draw_levels(observed, holes, target, generator)
+    sigma = torch.where(good, sigma, torch.full_like(sigma, math.inf))
+    finite = torch.isfinite(sigma)
+    noise = torch.randn(target.shape, generator=generator, device=target.device)
+    z = torch.where(finite, target + torch.where(finite, sigma, torch.zeros_like(sigma)) * noise, 0 * target)
+    return Task(z, sigma, target, good & (sigma > 0), world)
