@@ -1,0 +1,255 @@
+"""FITS to `Image`: one science plane with its noise and its mask, in native float32.
+
+Byte order, BSCALE, BLANK, survey masks and noise words end here; above, there are `ivar` and
+`gencosmo.flags`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import GencosmoWarning, InputError, UsageError
+from gencosmo.flags import FILL_BITS, bits, count
+from gencosmo.image import Image, shape_text
+from gencosmo.io.cards import Cards
+from gencosmo.io.companion import open_companion
+from gencosmo.io.hdus import FitsFile, Limits, open_fits
+from gencosmo.io.layout import NOISE_KINDS, Layout, PlaneRef
+from gencosmo.io.noise import read_noise
+from gencosmo.io.pixels import Pixels, load
+from gencosmo.io.profiles import layouts_of
+from gencosmo.io.wcs import origin_of, pixel_scale, wcs_notes
+from gencosmo.ops.ingest import ingest
+
+__all__ = ["ReadOptions", "prepare", "read_fits", "read_plane"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to understand a file; every field has a default that needs no thought.
+
+    `hdu`: number, NAME or NAME,VERSION, or "all". `mask`, `ivar`, `weight`: `FILE` or `FILE[HDU]` instead of
+    what the profile finds (`mask`: in addition). `weight_type`: what `weight` holds, one of std (rms),
+    variance, ivar, weight. `mask_planes`: names of the survey's planes to fill instead of the profile's
+    choice. `grow`: pixels to widen a flag by, `{"SATURATED": 3}`.
+    """
+
+    hdu: str | int | None = None
+    profile: str = "auto"
+    mask: str | None = None
+    ivar: str | None = None
+    weight: str | None = None
+    weight_type: str = "weight"
+    mask_planes: tuple[str, ...] | None = None
+    grow: Mapping[str, int] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+def read_fits(path: str, options: ReadOptions | None = None) -> Image:
+    """Read one science image (the first, or the one of `options.hdu`) with its noise and mask.
+
+    Raises
+    ------
+    InputError, UsageError
+        See the error table of the documentation; nothing is decoded before its size was checked.
+    """
+    options = options or ReadOptions()
+    with open_fits(path, options.limits) as file:
+        layout = prepare(file, options)[0]
+        return read_plane(file, layout, options)
+
+
+def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
+    """Return the science planes to read, with the planes of other files that the user named put in."""
+    profile = options.profile
+    if profile == "auto" and options.weight and not options.ivar:
+        profile = "weight" if not _has_planes(file) else "auto"
+    layouts = layouts_of(file, profile=profile, hdu=options.hdu)
+    if options.ivar and options.weight:
+        raise UsageError("--ivar and --weight are both given", hint="a pixel has one noise: name one of them")
+    kind = {"rms": "std", "var": "variance"}.get(options.weight_type, options.weight_type)
+    if kind not in NOISE_KINDS:
+        raise UsageError(
+            f"weight type {options.weight_type!r} is not known",
+            hint=f"expected rms, {', '.join(NOISE_KINDS)}",
+        )
+    other = options.ivar or options.weight
+    if other is None:
+        return layouts
+    return [
+        replace(
+            layout,
+            noise=open_companion(file, other, like=layout.science),
+            noise_kind="ivar" if options.ivar else kind,
+        )
+        for layout in layouts
+    ]
+
+
+def _has_planes(file: FitsFile) -> bool:
+    return any(layout.dq or layout.noise for layout in layouts_of(file))
+
+
+def read_plane(file: FitsFile, layout: Layout, options: ReadOptions) -> Image:
+    """Read one science plane of an open file; see `read_fits`.
+
+    `meta` of the image tells `path`, `hdu`, `profile`, `counts` (pixels by flag), `planes` (pixels by survey
+    plane), `noise_source`, and `notes`.
+    """
+    pixels = load(file, layout.science)
+    planes = pixels.planes()
+    _warn_infinite(planes)
+    marks, survey = _read_mask(layout, options, planes.shape)
+    noise = None
+    source = "none"
+    if layout.noise is not None:
+        noise, zeroed, source = read_noise(layout, planes, pixels)
+        marks = _join(marks, zeroed)
+    if options.mask is not None:
+        ref = open_companion(file, options.mask, like=layout.science)
+        marks = _join(marks, _user_mask(ref, planes.shape))
+    data, ivar, flags = ingest(
+        planes,
+        bscale=pixels.bscale,
+        bzero=pixels.bzero,
+        blank=pixels.blank,
+        noise=noise,
+        noise_kind="ivar",
+        dq=marks,
+    )
+    if noise is None:
+        ivar = None
+    else:
+        # A value of unknown noise is as good as none; where a cause is already named, that one stands alone.
+        unknown = (flags & np.uint32(bits("NO_NOISE") | FILL_BITS)) == np.uint32(bits("NO_NOISE"))
+        flags[unknown] |= np.uint32(bits("BAD"))
+    if (flags & np.uint32(bits("NO_DATA"))).all():
+        raise InputError("image has no finite pixel", code="no_signal")
+    _grow(flags, options.grow)
+    return _assemble(file, layout, pixels, data, ivar, flags, {"planes": survey, "noise_source": source})
+
+
+def _assemble(
+    file: FitsFile,
+    layout: Layout,
+    pixels: Pixels,
+    data: NDArray[np.float32],
+    ivar: NDArray[np.float32] | None,
+    flags: NDArray[np.uint32],
+    meta: dict[str, Any],
+) -> Image:
+    cards = pixels.cards
+    notes = [*layout.notes, *(text for _, text in wcs_notes(cards))]
+    words = {
+        "path": file.path,
+        "hdu": layout.science.index,
+        "profile": layout.profile,
+        "counts": count(flags),
+        "notes": tuple(notes),
+    }
+    gain = _positive(cards, file.primary, ("GAIN", "EGAIN", "CCDGAIN", "GAINA"))
+    return Image(
+        data=data,
+        ivar=ivar,
+        flags=flags,
+        pixel_scale=pixel_scale(cards) or pixel_scale(file.primary),
+        unit=cards.text("BUNIT") or None,
+        wcs=_header(pixels.cards),
+        origin=origin_of(cards),
+        gain=gain,
+        read_noise=_positive(cards, file.primary, ("RDNOISE", "READNOIS", "RON", "RDNOISEA")),
+        planar=len(pixels.stored.shape) == 2,
+        meta=words | meta,
+    )
+
+
+def _header(cards: Cards) -> Any:
+    """The header as an astropy object, for users; what astropy thinks of odd cards is not passed on."""
+    from astropy.io.fits import Header
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Header.fromstring(cards.tobytes())
+
+
+def _positive(cards: Cards, primary: Cards, keys: tuple[str, ...]) -> float | None:
+    """Return the first of these cards that is a positive number; a card that is none of that is passed
+    over.
+    """
+    for header in (cards, primary):
+        for key in keys:
+            value = header.get(key)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+                return float(value)
+    return None
+
+
+def _read_mask(
+    layout: Layout, options: ReadOptions, shape: tuple[int, ...]
+) -> tuple[NDArray[np.uint32] | None, dict[str, int]]:
+    if layout.dq is None or layout.planes is None:
+        if options.mask_planes is not None:
+            raise UsageError(
+                f"--mask-planes {','.join(options.mask_planes)}: the file has no mask plane",
+                code="mask_planes",
+            )
+        return None, {}
+    values = load(layout.dq.file, layout.dq.hdu).integers()
+    chosen = layout.planes if options.mask_planes is None else layout.planes.choose(options.mask_planes)
+    return _fit("mask", chosen.translate(values), shape), chosen.counts(values)
+
+
+def _user_mask(ref: PlaneRef, shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    plane = load(ref.file, ref.hdu)
+    stored = plane.planes()
+    bad = stored * plane.bscale + plane.bzero != 0 if plane.bzero or plane.bscale != 1 else stored != 0
+    return _fit("mask", np.where(bad, np.uint32(bits("USER")), np.uint32(0)), shape)
+
+
+def _fit(name: str, plane: NDArray[np.uint32], shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    """Give one plane to every channel of a cube; refuse any other difference in shape."""
+    if plane.shape == shape:
+        return plane
+    if plane.shape[0] == 1 and plane.shape[1:] == shape[1:]:
+        return np.repeat(plane, shape[0], axis=0)
+    raise InputError(shape_text(name, plane.shape, shape), code="shape_mismatch")
+
+
+def _join(left: NDArray[np.uint32] | None, right: NDArray[np.uint32] | None) -> NDArray[np.uint32] | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left | right
+
+
+def _warn_infinite(planes: NDArray[Any]) -> None:
+    if planes.dtype.kind != "f":
+        return
+    number = int(np.count_nonzero(np.isinf(planes)))
+    if number:
+        warnings.warn(
+            GencosmoWarning(f"{number} infinite pixels treated as masked", code="non_finite"), stacklevel=4
+        )
+
+
+def _grow(flags: NDArray[np.uint32], grow: Mapping[str, int]) -> None:
+    """Widen flags in place by a disc of the given radius."""
+    for name, radius in grow.items():
+        bit = np.uint32(bits(name))
+        if not 0 <= radius <= 64:
+            raise UsageError(f"--grow {name}={radius} is not between 0 and 64 pixels")
+        if not bit & np.uint32(FILL_BITS):
+            raise UsageError(f"--grow {name}: pixels with this flag are not filled")
+        if radius == 0:
+            continue
+        from scipy.ndimage import distance_transform_edt
+
+        for channel in flags:
+            hit = (channel & bit) != 0
+            if hit.any():
+                channel[distance_transform_edt(~hit) <= radius] |= bit

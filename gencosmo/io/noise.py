@@ -1,0 +1,130 @@
+"""Noise planes of all kinds to `ivar`, and a posterior standard deviation back to a plane's own kind."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import GencosmoWarning, InputError
+from gencosmo.flags import bits
+from gencosmo.image import shape_text
+from gencosmo.io.layout import Layout
+from gencosmo.io.pixels import Pixels, load
+from gencosmo.ops.ingest import ingest
+
+__all__ = ["measured_noise", "read_noise", "to_kind"]
+
+_TINY = 1e-3
+"""Lossy compression turns zero weights into tiny ones; below this share of the median they are zeros."""
+
+
+def read_noise(
+    layout: Layout, science: NDArray[Any], pixels: Pixels
+) -> tuple[NDArray[np.float32] | None, NDArray[np.uint32] | None, str]:
+    """Read the noise plane of a layout.
+
+    Returns
+    -------
+    ivar : ndarray of float32 or None
+        (C, H, W); None when the plane turns out to hold no noise.
+    marks : ndarray of uint32 or None
+        Flags, when the plane is a mask in disguise.
+    source : str
+        Where the noise came from: the kind of the plane, `weight, rescaled`, or `none`.
+    """
+    assert layout.noise is not None
+    plane = load(layout.noise.file, layout.noise.hdu)
+    values = ingest(plane.planes(), bscale=plane.bscale, bzero=plane.bzero, blank=plane.blank)[0]
+    values = _fit(values, science.shape)
+    kind = layout.noise_kind
+    if kind in ("ivar", "weight"):
+        if _only_zero_one(values) and (kind == "weight" or not _unit_noise(values, science, pixels)):
+            _warn("weight_is_mask", "the weight map holds only 0 and 1: used as a mask, the noise is unknown")
+            return None, np.where(values == 0, np.uint32(bits("BAD")), np.uint32(0)), "none"
+        lossy = layout.noise.hdu.kind == "compressed" and layout.noise.hdu.bitpix < 0
+        if kind == "weight" or lossy:
+            positive = values[values > 0]
+            if positive.size:
+                values = np.where(values < _TINY * np.median(positive), np.float32(0), values)
+    ivar = _to_ivar(values, kind)
+    if not (ivar > 0).any():
+        _warn("no_noise", f"the {kind} plane is nowhere positive: not used")
+        return None, None, "none"
+    if kind == "weight":
+        return _rescale(ivar, science, pixels), None, "weight, rescaled"
+    return ivar, None, kind
+
+
+def _to_ivar(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """Inverse variance; 0 wherever the value is not positive or the inverse does not fit."""
+    if kind in ("ivar", "weight"):
+        return np.where(values > 0, values, np.float32(0))
+    good = values > 0
+    wide = np.where(good, values, 1.0).astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        inverse = (1.0 / (wide * wide if kind == "std" else wide)).astype(np.float32)
+    return np.where(good & np.isfinite(inverse), inverse, np.float32(0))
+
+
+def to_kind(std: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """Return posterior standard deviations as values of a noise plane of this kind; std 0 stays 0."""
+    if kind == "std":
+        return std
+    variance = std * std
+    if kind == "variance":
+        return variance
+    return np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+
+
+def measured_noise(data: NDArray[Any], good: NDArray[np.bool_]) -> float:
+    """Return the pixel noise from differences of neighbours: MAD of `(a - b) / sqrt(2)` along rows.
+
+    Sources and background cancel to first order; correlated noise comes out too small.
+    """
+    both = good[..., 1:] & good[..., :-1]
+    step = (data[..., 1:].astype(np.float64) - data[..., :-1])[both]
+    if step.size > 1_000_000:
+        step = step[:: step.size // 1_000_000]
+    if step.size < 16:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(step - np.median(step))) / np.sqrt(2.0))
+
+
+def _rescale(weight: NDArray[np.float32], science: NDArray[Any], pixels: Pixels) -> NDArray[np.float32]:
+    """A relative weight is made an inverse variance by the noise that is measured in the image itself."""
+    data, _, flags = ingest(science, bscale=pixels.bscale, bzero=pixels.bzero, blank=pixels.blank)
+    good = (flags == 0) & (weight > 0)
+    # Noise times the square root of the weight is the same everywhere if the weights are right.
+    flat = measured_noise(data * np.sqrt(weight), good)
+    if flat <= 0:
+        raise InputError(
+            "the noise of the image cannot be measured to scale --weight",
+            code="bad_noise",
+            hint="give --weight-type ivar, variance or rms, or --ivar",
+        )
+    return (weight / np.float32(flat * flat)).astype(np.float32)
+
+
+def _unit_noise(ivar: NDArray[np.float32], science: NDArray[Any], pixels: Pixels) -> bool:
+    """Say whether the image really has the noise 1 that an inverse variance of ones claims."""
+    data, _, flags = ingest(science, bscale=pixels.bscale, bzero=pixels.bzero, blank=pixels.blank)
+    return 0.3 < measured_noise(data, (flags == 0) & (ivar > 0)) < 3.0
+
+
+def _only_zero_one(values: NDArray[np.float32]) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _fit(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if values.shape == shape:
+        return values
+    if values.shape[0] == 1 and values.shape[1:] == shape[1:]:
+        return np.repeat(values, shape[0], axis=0)
+    raise InputError(shape_text("noise plane", values.shape, shape), code="shape_mismatch")
+
+
+def _warn(code: str, text: str) -> None:
+    warnings.warn(GencosmoWarning(text, code=code), stacklevel=5)

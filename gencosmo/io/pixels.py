@@ -1,0 +1,154 @@
+"""Pixels of one HDU in the very numbers that are stored, and back.
+
+The stored numbers stay at hand so that a writer can change some of them and leave all others bit for bit.
+Only tile-compressed images go through astropy; they are decoded once, without scaling.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import InputError
+from gencosmo.io.cards import BLOCK, Cards, format_card
+from gencosmo.io.hdus import FitsFile, Hdu
+
+__all__ = ["Pixels", "load"]
+
+_DTYPE = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Stored numbers of an image and how they become physical: `value = stored * bscale + bzero`."""
+
+    stored: NDArray[Any]  # big-endian, the shape of the HDU; read-only
+    cards: Cards  # header of the image (of the decoded one when the HDU is compressed)
+    bscale: float
+    bzero: float
+    blank: int | None
+
+    @property
+    def is_integer(self) -> bool:
+        """True when the stored type is an integer."""
+        return self.stored.dtype.kind in "iu"
+
+    def planes(self) -> NDArray[Any]:
+        """Stored numbers as (C, H, W): axes of length one dropped, all axes before the last two joined."""
+        long = [n for n in self.stored.shape if n > 1]
+        return self.stored.reshape((-1, *long[-2:]))
+
+    def integers(self) -> NDArray[np.int64]:
+        """Exact integer values of a mask plane, (C, H, W).
+
+        Raises
+        ------
+        InputError
+            When the plane is not one of whole numbers.
+        """
+        planes = self.planes()
+        if self.bscale != 1 or self.bzero != int(self.bzero):
+            raise InputError(f"a mask plane with BSCALE={self.bscale:g} is not one of bits", code="dtype")
+        if self.is_integer:
+            stored: NDArray[np.int64] = planes.astype(np.int64)
+            return stored + int(self.bzero)
+        finite = np.nan_to_num(planes, nan=1.0, posinf=1.0, neginf=1.0)
+        whole: NDArray[np.int64] = finite.astype(np.int64)
+        if not np.array_equal(whole, finite):
+            raise InputError("mask plane holds fractions, expected whole numbers", code="dtype")
+        return whole + int(self.bzero)
+
+    def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return physical values as stored numbers of this plane's type.
+
+        Integers are rounded to the nearest step and kept inside the type's range and off BLANK.
+        """
+        scaled = (values - self.bzero) / self.bscale
+        if not self.is_integer:
+            with np.errstate(over="ignore"):
+                return scaled.astype(self.stored.dtype)
+        info = np.iinfo(self.stored.dtype)
+        # The neighbour of the largest int64 in float64 is outside the type.
+        top = float(info.max) if info.bits < 64 else float(info.max - 1024)
+        whole = np.clip(np.rint(np.nan_to_num(scaled)), float(info.min), top).astype(np.int64)
+        if self.blank is not None:
+            whole = np.where(whole == self.blank, whole + (1 if self.blank < top else -1), whole)
+        return whole.astype(self.stored.dtype)
+
+    def with_stored(self, stored: NDArray[Any]) -> Pixels:
+        """Return the same plane with other stored numbers."""
+        return replace(self, stored=stored)
+
+
+def load(file: FitsFile, hdu: Hdu) -> Pixels:
+    """Return the stored pixels of an image HDU, after checking its size against the limit.
+
+    Raises
+    ------
+    TooLargeError
+        Before any memory is asked for.
+    InputError
+        `empty_image`, `no_image`, `bad_header`, or `damaged` when a compressed tile cannot be decoded.
+    """
+    if hdu.kind == "empty" and 0 in hdu.shape:
+        axis = len(hdu.shape) - hdu.shape.index(0)
+        raise InputError(f"image has zero pixels (NAXIS{axis}=0)", code="empty_image")
+    if not hdu.is_image:
+        raise InputError(f"HDU {hdu.describe()} is not an image", code="no_image", hint=file.listing())
+    file.check_pixels(hdu)
+    known = file.decoded.get(hdu.index)
+    if isinstance(known, Pixels):
+        return known
+    if hdu.kind == "compressed":
+        stored, cards = _decode(file, hdu)
+    else:
+        cards = hdu.cards
+        view = file.source.view(hdu.data, hdu.end)
+        stored = np.frombuffer(view, dtype=_DTYPE[hdu.bitpix]).reshape(hdu.shape)
+    bscale, bzero = cards.number("BSCALE", 1.0), cards.number("BZERO", 0.0)
+    assert bscale is not None and bzero is not None
+    if bscale == 0 or not np.isfinite([bscale, bzero]).all():
+        raise InputError(f"BSCALE={bscale:g}, BZERO={bzero:g} cannot scale an image", code="bad_header")
+    blank = cards.integer("BLANK") if stored.dtype.kind in "iu" else None
+    pixels = Pixels(stored, cards, bscale, bzero, blank)
+    if hdu.kind == "compressed":
+        file.decoded[hdu.index] = pixels
+    return pixels
+
+
+def _decode(file: FitsFile, hdu: Hdu) -> tuple[NDArray[Any], Cards]:
+    from astropy.io import fits
+
+    lone = io.BytesIO(_bare_primary() + bytes(file.raw(hdu)))
+    try:
+        with warnings.catch_warnings():
+            # Header complaints of astropy are not ours to pass on: the cards are kept as they are.
+            warnings.simplefilter("ignore")
+            with fits.open(lone, do_not_scale_image_data=True, memmap=False) as opened:
+                decoded = opened[1]
+                header = decoded.header.tostring(endcard=False, padding=False)
+                data = np.asarray(decoded.data)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"compressed HDU {hdu.describe()} cannot be decoded: {error}",
+            code="damaged",
+            hint="re-transfer the file",
+        ) from error
+    if data.shape != hdu.shape:
+        raise InputError(f"HDU {hdu.describe()} decodes to shape {data.shape}", code="bad_header")
+    big = data.astype(data.dtype.newbyteorder(">"), copy=False)
+    big.flags.writeable = False
+    return big, Cards(header.encode("latin-1"))
+
+
+def _bare_primary() -> bytes:
+    cards = (("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0))
+    raw = "".join(format_card(key, value) for key, value in cards).encode() + b"END".ljust(80)
+    return raw.ljust(BLOCK)

@@ -1,0 +1,78 @@
+"""`lsst-v1`: IMAGE, MASK, VARIANCE with `MP_<NAME>` cards in the mask header.
+
+The value of such a card is a bit NUMBER. Planes are added at run time and their numbers differ between files,
+so the cards are always read.
+"""
+
+from __future__ import annotations
+
+from gencosmo.flags import bits_of
+from gencosmo.io.cards import Cards
+from gencosmo.io.hdus import FitsFile
+from gencosmo.io.layout import Layout, MaskBit, MaskPlanes, PlaneRef, Profile
+
+__all__ = ["FLAG_WORDS", "PROFILE", "planes_from_cards", "planes_from_names"]
+
+FLAG_WORDS = {
+    "BAD": "BAD",
+    "SAT": "SATURATED",
+    "SATURATED": "SATURATED",
+    "CR": "COSMIC_RAY",
+    "COSMIC_RAY": "COSMIC_RAY",
+    "INTRP": "INTERPOLATED",
+    "INTERPOLATED": "INTERPOLATED",
+    "EDGE": "EDGE",
+    "DETECTION_EDGE": "EDGE",
+    "NO_DATA": "NO_DATA",
+    "UNMASKEDNAN": "NO_DATA",
+    "SUSPECT": "SUSPECT",
+    "STREAK": "STREAK",
+    "BLEED": "BLEED",
+    "HOT": "HOT",
+    "DEAD": "DEAD",
+    "USER": "USER",
+    "OUTLIER": "OUTLIER",
+    "CROSSTALK": "SUSPECT",
+}
+"""Names that mask planes carry in files, and our flags for them; other names are kept without a flag."""
+
+_BAD = frozenset(
+    "BAD SAT SATURATED CR COSMIC_RAY NO_DATA UNMASKEDNAN STREAK BLEED HOT DEAD USER OUTLIER".split()
+)
+_ESTIMATED = ("INTRP", "INTERPOLATED")
+
+
+def planes_from_names(values: dict[str, int]) -> MaskPlanes:
+    """Make mask planes from `{name: bit value}` as it stands in a header."""
+    rows = tuple(
+        MaskBit(name, value, bits_of(FLAG_WORDS.get(name, "").split())) for name, value in values.items()
+    )
+    estimated = next((values[name] for name in _ESTIMATED if name in values), None)
+    return MaskPlanes(rows, frozenset(values) & _BAD, estimated=estimated)
+
+
+def planes_from_cards(cards: Cards) -> MaskPlanes | None:
+    """Read `MP_<NAME>` cards; None when there are none."""
+    values = {}
+    for key in cards.keys():
+        number = cards.get(key)
+        if key.startswith("MP_") and isinstance(number, int) and 0 <= number < 63:
+            values[key[3:]] = 1 << number
+    return planes_from_names(values) if values else None
+
+
+def _detect(file: FitsFile) -> bool:
+    mask = file.find("MASK")
+    return file.find("IMAGE") is not None and mask is not None and planes_from_cards(mask.cards) is not None
+
+
+def _layouts(file: FitsFile) -> list[Layout]:
+    science, mask, variance = file.find("IMAGE"), file.find("MASK"), file.find("VARIANCE")
+    assert science is not None and mask is not None
+    noise = PlaneRef(file, variance) if variance else None
+    return [
+        Layout("lsst-v1", science, noise, "variance", PlaneRef(file, mask), planes_from_cards(mask.cards))
+    ]
+
+
+PROFILE = Profile("lsst-v1", "IMAGE + MASK (MP_ cards: bit numbers) + VARIANCE", _detect, _layouts)

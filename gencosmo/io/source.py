@@ -1,0 +1,131 @@
+"""The bytes of a file: mapped when it is plain, unpacked step by step when it is gzip.
+
+Nothing is read before somebody asks for it, so that a header can be judged before the pixels behind it cost
+memory. A gzip stream is unpacked only as far as the structure of the file reaches and never beyond `limit`
+bytes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from hashlib import sha256
+from types import TracebackType
+
+from gencosmo.errors import FormatError, InputError, TooLargeError
+
+__all__ = ["Source"]
+
+_STEP = 1 << 22
+
+
+class Source:
+    """Random access to the (unpacked) bytes of one file; a context manager.
+
+    Parameters
+    ----------
+    path : str
+        The file; it is opened for reading only.
+    limit : int
+        Largest number of bytes a gzip stream may unpack to.
+    """
+
+    def __init__(self, path: str, *, limit: int) -> None:
+        self.path = os.fspath(path)
+        self.limit = limit
+        try:
+            self._file = open(self.path, "rb")
+        except FileNotFoundError:
+            raise InputError(f"no such file: {self.path}", code="not_found") from None
+        except IsADirectoryError:
+            raise InputError(f"{self.path} is a folder, expected a file", code="not_found") from None
+        except OSError as error:
+            raise InputError(f"cannot open {self.path}: {error.strerror}", code="unreadable") from None
+        self.file_bytes = os.fstat(self._file.fileno()).st_size
+        self.packed = self._file.read(2) == b"\x1f\x8b"
+        self._file.seek(0)
+        self._buffer: bytearray | mmap.mmap | bytes
+        if self.packed:
+            self._buffer = bytearray()
+            self._unpacker = zlib.decompressobj(wbits=31)
+            self._ended = False
+        else:
+            self._buffer = (
+                mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.file_bytes else b""
+            )
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Arrays that still look into the mapping stay valid; it goes with the last of
+        them.
+        """
+        self._file.close()
+
+    def need(self, end: int) -> int:
+        """Make the bytes up to `end` available; return how many there are (fewer when the file ends
+        before).
+        """
+        if self.packed:
+            while len(self._buffer) < end and not self._ended:
+                self._unpack(end)
+        return min(end, len(self._buffer))
+
+    def view(self, start: int, end: int) -> memoryview:
+        """Return the bytes of `[start, end)`, without a copy when the file is mapped."""
+        self.need(end)
+        # A bytearray must stay free to grow, so a packed source hands out copies.
+        return (
+            memoryview(bytes(self._buffer[start:end])) if self.packed else memoryview(self._buffer)[start:end]
+        )
+
+    def sha256(self) -> str:
+        """Return the hash of the file as it lies on disk."""
+        digest = sha256()
+        with open(self.path, "rb") as file:
+            while block := file.read(_STEP):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _unpack(self, end: int) -> None:
+        if end > self.limit:
+            raise TooLargeError(
+                f"{self.path} unpacks to more than {self.limit:,} bytes from {self.file_bytes:,}".replace(
+                    ",", " "
+                ),
+                hint="unpack it yourself if you trust it",
+            )
+        assert isinstance(self._buffer, bytearray)
+        block = self._unpacker.unconsumed_tail or self._file.read(_STEP)
+        try:
+            data = self._unpacker.decompress(block, _STEP) if block else b""
+        except zlib.error as error:
+            raise FormatError(f"{self.path} is a damaged gzip file: {error}", code="truncated") from None
+        self._buffer += data
+        if self._unpacker.eof:
+            rest = self._unpacker.unused_data or self._file.read(_STEP)
+            if rest[:2] == b"\x1f\x8b":
+                self._next_member(rest)
+            else:
+                self._ended = True
+        elif not block:
+            raise InputError(
+                f"{self.path} is a truncated gzip file: {len(self._buffer):,} bytes came out".replace(
+                    ",", " "
+                ),
+                code="truncated",
+                hint="re-transfer the file",
+            )
+
+    def _next_member(self, rest: bytes) -> None:
+        """Go on with the next member of a concatenated gzip file."""
+        assert isinstance(self._buffer, bytearray)
+        self._unpacker = zlib.decompressobj(wbits=31)
+        self._buffer += self._unpacker.decompress(rest, _STEP)
