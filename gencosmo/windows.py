@@ -104,9 +104,8 @@ class Canvas:
         rows, total = [], 0
         for p, (value, level) in enumerate(zip(values, sigma, strict=True)):
             if value.ndim != 2 or value.shape != level.shape:
-                raise UsageError(
-                    f"plane {p}: values {tuple(value.shape)} and sigma {tuple(level.shape)}; expected one (H, W)"
-                )
+                shapes = f"values {tuple(value.shape)} and sigma {tuple(level.shape)}"
+                raise UsageError(f"plane {p}: {shapes}; expected one (H, W) for both")
             rows.append([total, *value.shape, *origins[p], keys[p]])
             total += math.ceil(value.numel() / ALIGN) * ALIGN
         canvas = cls._empty(torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), total, device)
@@ -155,7 +154,7 @@ class Canvas:
     def view(self, flat: Tensor, p: int) -> Tensor:
         """View (..., H, W) of one plane of any tensor (..., N) that is laid out like this canvas."""
         offset, height, width = self.layout[p, :3].tolist()
-        return flat[..., offset : offset + height * width].unflatten(-1, (height, width))
+        return flat[..., offset : offset + height * width].view(*flat.shape[:-1], height, width)
 
     def pixels(self) -> Tensor:
         """Boolean (N,): True on the planes, False on the padding between them."""

@@ -77,3 +77,20 @@ def normal_reference_(out: Tensor, layout: Tensor, seed: Tensor, rng_step: Tenso
     angle = angle_word.astype(np.float64) * (2.0 * np.pi / 2.0**32)
     value = radius * np.where(lane % 2 == 0, np.cos(angle), np.sin(angle))
     out[torch.from_numpy(index).to(out.device)] = torch.from_numpy(value).to(out)
+
+
+def normal_(out: Tensor, layout: Tensor, seed: Tensor, rng_step: Tensor, stream: Tensor) -> None:
+    """Fill the planes of a flat tensor with standard normal noise.
+
+    Parameters
+    ----------
+    out : Tensor (N,) float32
+        Overwritten on the planes; the padding between them is left alone.
+    layout : Tensor (P, 6) int64
+        Planes: ``offset, H, W, row0, col0, key``.
+    seed : Tensor (P,) int64
+        Key of each plane.
+    rng_step, stream : Tensor () or (1,)
+        Last word of the counter, ``rng_step << 8 | stream``.
+    """
+    normal_reference_(out, layout, seed, rng_step, stream)
