@@ -33,6 +33,8 @@ class Cards:
         for place, card in enumerate(self._cards):
             if card[8:10] == "= ":
                 self._where.setdefault(card[:8].rstrip(), place)
+            elif card.startswith("HIERARCH ") and "=" in card:
+                self._where.setdefault(card[9:].split("=", 1)[0].strip(), place)
 
     def __contains__(self, key: str) -> bool:
         return key in self._where
@@ -49,7 +51,8 @@ class Cards:
         place = self._where.get(key)
         if place is None:
             return default
-        value = _parse(self._cards[place][10:])
+        card = self._cards[place]
+        value = _parse(card.split("=", 1)[1] if card.startswith("HIERARCH ") else card[10:])
         if isinstance(value, str):
             value = self._continued(value, place)
         return default if value is None else value
@@ -92,14 +95,20 @@ class Cards:
             value = value[:-1] + (more if isinstance(more, str) else "")
         return value
 
-    def set(self, key: str, value: Value, comment: str = "") -> None:
-        """Replace the card of `key`, or append one; all other cards keep their bytes."""
+    def set(self, key: str, value: Value, comment: str = "", *, after: str | None = None) -> None:
+        """Replace the card of `key`, or add one at the end or after another; other cards keep their bytes."""
         place = self._where.get(key)
         if place is None:
-            self._cards.append(format_card(key, value, comment))
+            end = len(self._cards) if after is None else self._where[after] + 1
+            self._cards.insert(end, format_card(key, value, comment))
         else:
             old = self._cards[place]
             self._cards[place] = format_card(key, value, comment or _comment(old))
+        self._index()
+
+    def rename(self, key: str, new: str, value: Value, comment: str = "") -> None:
+        """Put a card with another keyword in the place of `key`."""
+        self._cards[self._where[key]] = format_card(new, value, comment)
         self._index()
 
     def remove(self, *keys: str) -> None:

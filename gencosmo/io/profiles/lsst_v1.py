@@ -6,39 +6,24 @@ so the cards are always read.
 
 from __future__ import annotations
 
-from gencosmo.flags import bits_of
+from gencosmo.flags import FLAGS, bits_of
 from gencosmo.io.cards import Cards
 from gencosmo.io.hdus import FitsFile
 from gencosmo.io.layout import Layout, MaskBit, MaskPlanes, PlaneRef, Profile
 
 __all__ = ["FLAG_WORDS", "PROFILE", "planes_from_cards", "planes_from_names"]
 
-FLAG_WORDS = {
-    "BAD": "BAD",
+FLAG_WORDS = {name: name for name in FLAGS} | {
     "SAT": "SATURATED",
-    "SATURATED": "SATURATED",
     "CR": "COSMIC_RAY",
-    "COSMIC_RAY": "COSMIC_RAY",
     "INTRP": "INTERPOLATED",
-    "INTERPOLATED": "INTERPOLATED",
-    "EDGE": "EDGE",
     "DETECTION_EDGE": "EDGE",
-    "NO_DATA": "NO_DATA",
     "UNMASKEDNAN": "NO_DATA",
-    "SUSPECT": "SUSPECT",
-    "STREAK": "STREAK",
-    "BLEED": "BLEED",
-    "HOT": "HOT",
-    "DEAD": "DEAD",
-    "USER": "USER",
-    "OUTLIER": "OUTLIER",
     "CROSSTALK": "SUSPECT",
 }
-"""Names that mask planes carry in files, and our flags for them; other names are kept without a flag."""
+"""Names that mask planes carry in files, and our flags for them; other names have none."""
 
-_BAD = frozenset(
-    "BAD SAT SATURATED CR COSMIC_RAY NO_DATA UNMASKEDNAN STREAK BLEED HOT DEAD USER OUTLIER".split()
-)
+_BAD = frozenset(name for name, flag in FLAG_WORDS.items() if FLAGS[flag].fill and flag != "EDGE")
 _ESTIMATED = ("INTRP", "INTERPOLATED")
 
 

@@ -7,10 +7,11 @@ from gencosmo.io.hdus import FitsFile
 from gencosmo.io.layout import Layout, MaskPlanes, PlaneRef, Profile
 from gencosmo.io.profiles.lsst_v1 import planes_from_names
 
-__all__ = ["PROFILE"]
+__all__ = ["PROFILE", "planes_from_values"]
 
 
-def _planes(cards: Cards) -> MaskPlanes | None:
+def planes_from_values(cards: Cards) -> MaskPlanes | None:
+    """Read `MSKN` and `MSKM` cards; None when there are none."""
     values = {}
     for key in cards.keys():
         if key.startswith("MSKN"):
@@ -22,14 +23,16 @@ def _planes(cards: Cards) -> MaskPlanes | None:
 
 def _detect(file: FitsFile) -> bool:
     mask = file.find("MASK")
-    return file.find("IMAGE") is not None and mask is not None and _planes(mask.cards) is not None
+    return file.find("IMAGE") is not None and mask is not None and planes_from_values(mask.cards) is not None
 
 
 def _layouts(file: FitsFile) -> list[Layout]:
     science, mask, variance = file.find("IMAGE"), file.find("MASK"), file.find("VARIANCE")
     assert science is not None and mask is not None
     noise = PlaneRef(file, variance) if variance else None
-    return [Layout("lsst-v2", science, noise, "variance", PlaneRef(file, mask), _planes(mask.cards))]
+    return [
+        Layout("lsst-v2", science, noise, "variance", PlaneRef(file, mask), planes_from_values(mask.cards))
+    ]
 
 
 PROFILE = Profile("lsst-v2", "IMAGE + MASK (MSKN/MSKM cards: values) + VARIANCE", _detect, _layouts)

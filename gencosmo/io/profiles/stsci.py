@@ -3,7 +3,7 @@ form.
 
 Bits of JWST: the table of `jwst.datamodels.dqflags`; there DO_NOT_USE alone says that a value must not be
 used, all other bits tell why, so it alone asks for filling. Bits of HST: the ACS and WFC3 data handbooks. In
-files of other telescopes every bit counts as bad, unless `MP_<NAME>` cards name the bits.
+files of other telescopes every bit counts as bad, unless cards name the bits as in LSST's files.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from gencosmo.io.hdus import FitsFile, Hdu
 from gencosmo.io.layout import Layout, MaskPlanes, PlaneRef, Profile, mask_bits
 from gencosmo.io.profiles.lsst_v1 import planes_from_cards
+from gencosmo.io.profiles.lsst_v2 import planes_from_values
 
 __all__ = ["PROFILE"]
 
@@ -72,7 +73,7 @@ def _detect(file: FitsFile) -> bool:
 
 
 def _planes(file: FitsFile, dq: Hdu) -> MaskPlanes:
-    named = planes_from_cards(dq.cards)
+    named = planes_from_values(dq.cards) or planes_from_cards(dq.cards)
     if named is not None:
         return named
     telescope = (file.primary.text("TELESCOP") or dq.cards.text("TELESCOP")).upper()

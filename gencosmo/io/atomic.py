@@ -1,0 +1,114 @@
+"""Files that appear whole or not at all: written beside their place, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from typing import IO
+
+from gencosmo.errors import StorageError, UsageError
+
+__all__ = ["check_output", "write_atomic"]
+
+Chunk = bytes | memoryview
+
+
+def check_output(path: str, *, overwrite: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse an output that is one of the inputs, that exists, or whose folder does not.
+
+    Raises
+    ------
+    UsageError
+        `usage` or `exists`.
+    StorageError
+        `no_folder`.
+    """
+    for name in inputs:
+        if os.path.exists(name) and os.path.exists(path) and os.path.samefile(name, path):
+            raise UsageError(
+                f"output {path} would overwrite the input", hint="choose another name; inputs stay"
+            )
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder, expected a file name")
+    if os.path.exists(path) and not overwrite:
+        raise UsageError(
+            f"{path} exists", code="exists", hint="--overwrite, or --resume to keep finished outputs"
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise StorageError(f"no folder {folder}", code="no_folder", hint="create it first")
+
+
+def write_atomic(path: str, chunks: Iterable[Chunk], *, overwrite: bool = False) -> None:
+    """Write chunks of bytes to `path` in one step; gzip when the name ends in `.gz`.
+
+    Raises
+    ------
+    UsageError
+        `exists`, also when the file appeared while this one was being written.
+    StorageError
+        Disk full or folder not writable; nothing is left behind.
+    """
+    path = os.fspath(path)
+    check_output(path, overwrite=overwrite)
+    folder, name = os.path.split(os.path.abspath(path))
+    part = ""
+    try:
+        handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            _write(file, chunks, packed=name.endswith(".gz"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o666 & ~_umask())
+        check_output(path, overwrite=overwrite)
+        os.replace(part, path)
+        part = ""
+        _sync_folder(folder)
+    except OSError as error:
+        raise _storage(error, path, folder) from error
+    finally:
+        if part and os.path.exists(part):
+            os.unlink(part)
+
+
+def _write(file: IO[bytes], chunks: Iterable[Chunk], *, packed: bool) -> None:
+    if not packed:
+        for chunk in chunks:
+            file.write(chunk)
+        return
+    # No file name and no time in the gzip header: equal contents give equal files.
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as target:
+        for chunk in chunks:
+            target.write(chunk)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: str) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # some systems cannot open folders; the rename is done
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def _storage(error: OSError, path: str, folder: str) -> StorageError:
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(folder).free
+        return StorageError(
+            f"disk full while writing {path}: {free:,} bytes free".replace(",", " "), code="disk_full"
+        )
+    return StorageError(f"cannot write {path}: {error.strerror or error}")

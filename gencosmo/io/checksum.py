@@ -1,0 +1,46 @@
+"""DATASUM and CHECKSUM of the FITS standard (version 4.0, appendix J): 32-bit ones' complement sums."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gencosmo.io.cards import Cards
+
+__all__ = ["data_sum", "stamp"]
+
+_PUNCTUATION = (*range(0x3A, 0x41), *range(0x5B, 0x61))
+
+
+def data_sum(data: bytes | memoryview, start: int = 0) -> int:
+    """Return the ones' complement sum of the big-endian 32-bit words of `data` (a multiple of four bytes)."""
+    total = start + int(np.frombuffer(data, dtype=">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def _encode(value: int) -> str:
+    """Write the complement of a sum with 16 letters and digits whose own sum is that complement."""
+    value = 0xFFFFFFFF - value
+    letters = [""] * 16
+    for place in range(4):
+        byte = value >> (24 - 8 * place) & 0xFF
+        four = [byte // 4 + 0x30] * 4
+        four[0] += byte % 4
+        while any(code in _PUNCTUATION for code in four):
+            for pair in (0, 2):
+                if four[pair] in _PUNCTUATION or four[pair + 1] in _PUNCTUATION:
+                    four[pair] += 1
+                    four[pair + 1] -= 1
+        for row in range(4):
+            letters[4 * row + place] = chr(four[row])
+    return "".join(letters[-1:] + letters[:-1])
+
+
+def stamp(cards: Cards, data: bytes | memoryview) -> bytes:
+    """Set DATASUM and CHECKSUM in the cards of an HDU with these padded data; return the header's bytes."""
+    total = data_sum(data)
+    cards.set("DATASUM", str(total), "data unit checksum")
+    cards.set("CHECKSUM", "0" * 16, "HDU checksum")
+    cards.set("CHECKSUM", _encode(data_sum(cards.tobytes(), total)), "HDU checksum")
+    return cards.tobytes()

@@ -1,0 +1,91 @@
+"""FITS as a row of the format table: `read` and `write` with plain arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gencosmo.errors import UsageError
+from gencosmo.image import Image
+from gencosmo.io.atomic import write_atomic
+from gencosmo.io.build import empty_primary, flag_cards, image_hdu
+from gencosmo.io.cards import Value
+from gencosmo.io.filled import keep_filled
+from gencosmo.io.fits import ReadOptions, prepare, read_fits, read_plane
+from gencosmo.io.fits_write import WriteOptions, write_filled
+from gencosmo.io.hdus import Limits, open_fits
+from gencosmo.result import Result
+
+__all__ = ["read", "write"]
+
+
+def read(path: str, *, max_pixels: int | None = None, **options: Any) -> Image:
+    """Read one image; the arguments are those of `gencosmo.io.read`."""
+    limits = Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels)
+    return read_fits(path, ReadOptions(limits=limits, **options))
+
+
+def write(
+    path: str, content: Image | Result, *, like: str | None, image: Image | None, overwrite: bool
+) -> None:
+    """Write an Image or a Result; see `gencosmo.io.write`."""
+    if isinstance(content, Image):
+        if like is not None:
+            raise UsageError("like= goes with a Result: an Image has no filled pixels to put into a file")
+        write_atomic(path, _image_file(content), overwrite=overwrite)
+    elif like is None:
+        write_atomic(path, _result_file(content), overwrite=overwrite)
+    else:
+        _write_like(path, content, like, image, overwrite)
+
+
+def _write_like(path: str, result: Result, like: str, image: Image | None, overwrite: bool) -> None:
+    with open_fits(like) as file:
+        options = ReadOptions(hdu=None if image is None else image.meta.get("hdu"))
+        layout = prepare(file, options)[0]
+        image = read_plane(file, layout, options) if image is None else image
+        known = result.provenance
+        words = {"GCMMODEL": str(known.get("prior", "")), "GCMSEED": str(known.get("seed", ""))}
+        done = [keep_filled(layout, image, result, words, samples=result.samples is not None)]
+        write_filled(file, done, path, WriteOptions(overwrite=overwrite))
+
+
+def _unit(unit: str | None) -> dict[str, tuple[Value, str]]:
+    return {"BUNIT": (unit, "")} if unit and unit.isascii() and len(unit) < 60 else {}
+
+
+def _flat(array: Any, planar: bool) -> Any:
+    return array[0] if planar else array
+
+
+def _image_file(image: Image) -> Iterable[bytes]:
+    """SCI, ERR (0 = unknown) and DQ, which reading gives back bit for bit up to the rounding of `ivar`."""
+    flat = image.planar or image.shape[0] == 1
+    yield from empty_primary()
+    scale: dict[str, tuple[Value, str]] = {}
+    if image.pixel_scale is not None:
+        scale["PIXSCALE"] = (float(image.pixel_scale), "per pixel")
+    yield from image_hdu(_flat(image.data, flat), "SCI", more=_unit(image.unit) | scale)
+    if image.ivar is not None:
+        wide = image.ivar.astype(np.float64)
+        error = np.divide(1.0, np.sqrt(wide), out=np.zeros_like(wide), where=wide > 0)
+        yield from image_hdu(_flat(error.astype(np.float32), flat), "ERR", more=_unit(image.unit))
+    if image.flags is not None:
+        yield from image_hdu(_flat(image.flags, flat), "DQ", more=flag_cards())
+
+
+def _result_file(result: Result) -> Iterable[bytes]:
+    """SCI, GCM_STD, and what else there is: GCM_FILL, DQ, GCM_SAMP."""
+    more: Mapping[str, tuple[Value, str]] = {"GCMTARG": (result.target, "what was estimated: frame or scene")}
+    more = _unit(result.unit) | dict(more)
+    yield from empty_primary()
+    yield from image_hdu(result.mean, "SCI", more=more)
+    yield from image_hdu(result.std, "GCM_STD", more=more)
+    if result.filled is not None:
+        yield from image_hdu(result.filled.astype(np.uint8), "GCM_FILL")
+    if result.flags is not None:
+        yield from image_hdu(result.flags, "DQ", more=flag_cards())
+    if result.samples is not None:
+        yield from image_hdu(result.samples, "GCM_SAMP", more=more)

@@ -1,0 +1,60 @@
+"""GCM_PROV: what was run on this file, with what. One row per science plane and run, all columns text.
+
+Columns: GCMVERS version, GCMOP task, GCMMODEL prior, GCMHASH its hash, GCMSEED seed of the run, GCMPSEED seed
+of the plane, GCMSAMP samples, GCMSTEP steps, GCMTARG target, GCMRUN hash of all options, GCMPARNT sha256 of
+the input file, GCMOF HDU, GCMNFILL filled pixels, GCMDATE.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gencosmo.io.cards import BLOCK
+from gencosmo.io.hdus import FitsFile
+
+__all__ = ["provenance_hdu", "read_provenance"]
+
+
+def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Return the bytes of a GCM_PROV table HDU."""
+    from astropy.io import fits
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = []
+    for name in names:
+        texts = [row.get(name, "").encode("ascii", "replace") for row in rows]
+        width = max(1, *(len(text) for text in texts))
+        columns.append(fits.Column(name=name, format=f"{width}A", array=np.array(texts, dtype=f"S{width}")))
+    table = fits.BinTableHDU.from_columns(columns, name="GCM_PROV")
+    buffer = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer, checksum=True)
+    return buffer.getvalue()[BLOCK:]
+
+
+def read_provenance(file: FitsFile) -> list[dict[str, str]]:
+    """Return the rows of the GCM_PROV table of a file; empty when there is none, or none of this form."""
+    table = next((hdu for hdu in file.hdus if hdu.kind == "table" and hdu.name == "GCM_PROV"), None)
+    if table is None:
+        return []
+    width, count = table.cards.integer("NAXIS1", 0) or 0, table.cards.integer("NAXIS2", 0) or 0
+    fields = []
+    for i in range(1, (table.cards.integer("TFIELDS", 0) or 0) + 1):
+        size = table.cards.text(f"TFORM{i}").removesuffix("A")
+        if not size.isdigit():
+            return []
+        fields.append((table.cards.text(f"TTYPE{i}"), int(size)))
+    if width == 0 or sum(size for _, size in fields) != width or width * count > table.end - table.data:
+        return []
+    raw = bytes(file.source.view(table.data, table.end))
+    return [_row(raw[start : start + width], fields) for start in range(0, width * count, width)]
+
+
+def _row(raw: bytes, fields: list[tuple[str, int]]) -> dict[str, str]:
+    row, place = {}, 0
+    for name, size in fields:
+        row[name] = raw[place : place + size].rstrip(b"\0 ").decode("ascii", "replace")
+        place += size
+    return row
