@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gencosmo.ops._dispatch import define, refuse_grad
+
 STREAM_WARM = 0
 """Noise of the warm start."""
 STREAM_STEP = 1
@@ -27,6 +29,10 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+
+_normal = define(
+    "normal_(Tensor(a!) out, Tensor layout, Tensor seed, Tensor rng_step, Tensor stream) -> ()", "normal"
+)
 
 Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
 
@@ -90,7 +96,8 @@ def normal_(out: Tensor, layout: Tensor, seed: Tensor, rng_step: Tensor, stream:
         Planes: ``offset, H, W, row0, col0, key``.
     seed : Tensor (P,) int64
         Key of each plane.
-    rng_step, stream : Tensor () or (1,)
+    rng_step, stream : Tensor () or (1,) int64
         Last word of the counter, ``rng_step << 8 | stream``.
     """
-    normal_reference_(out, layout, seed, rng_step, stream)
+    refuse_grad("normal_", out)
+    _normal(out, layout, seed, rng_step, stream)

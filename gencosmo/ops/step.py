@@ -22,12 +22,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gencosmo.ops._dispatch import define, refuse_grad
 from gencosmo.ops.normal import normal_reference_
 
 MODE_STOCHASTIC = 0
 MODE_FLOW = 1
 COEF_COLUMNS = ("tau_next", "mode", "extrapolate", "stream", "rng_step")
 """Columns of the table of steps, one row per step."""
+
+_step = define(
+    "step_(Tensor(a!) fields, Tensor mean, Tensor var, Tensor sigma_obs, Tensor clock, Tensor(b!) previous, "
+    "Tensor layout, Tensor seed, Tensor coef, Tensor index) -> ()",
+    "step",
+)
 
 
 def step_reference_(
@@ -111,4 +118,5 @@ def step_(
     index : Tensor (1,) or (P,) int64
         The row to use, for all planes or per plane.
     """
-    step_reference_(fields, mean, var, sigma_obs, clock, previous, layout, seed, coef, index)
+    refuse_grad("step_", fields, mean, var, sigma_obs, clock, previous, coef)
+    _step(fields, mean, var, sigma_obs, clock, previous, layout, seed, coef, index)

@@ -1,0 +1,57 @@
+// What every CUDA launcher shares: the device guard, launch sizes and the words for an error.
+#pragma once
+#include <cuda_runtime.h>
+
+#include "host_device.hpp"
+
+namespace gencosmo {
+
+constexpr int kThreads = 256;
+
+static inline const char* cuda_error(cudaError_t e) {
+  if (e == cudaSuccess) return nullptr;
+  if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice) {
+    return "no usable NVIDIA driver for the CUDA runtime that gencosmo was built with (CUDA 13 needs driver >= 580)";
+  }
+  return cudaGetErrorString(e);
+}
+
+// Makes `device` current for one launcher.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device) {
+    error_ = cudaGetDevice(&previous_);
+    if (error_ == cudaSuccess && previous_ != device) {
+      error_ = cudaSetDevice(device);
+      restore_ = error_ == cudaSuccess;
+    }
+  }
+  ~DeviceGuard() {
+    if (restore_) cudaSetDevice(previous_);
+  }
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+  cudaError_t error() const { return error_; }
+
+ private:
+  int previous_ = 0;
+  bool restore_ = false;
+  cudaError_t error_ = cudaSuccess;
+};
+
+static inline unsigned blocks(int64_t items, int64_t limit) {
+  const int64_t n = (items + kThreads - 1) / kThreads;
+  return static_cast<unsigned>(clamp64(n, 1, limit));
+}
+// Blocks over (pixels of a plane, planes). Plane sizes live on the device, so the first number is only a guess from
+// the mean; kernels loop over what is left.
+static inline dim3 plane_grid(int64_t pixels, int64_t planes) {
+  const int64_t mean = planes > 0 ? pixels / planes + 1 : 1;
+  return dim3(blocks(mean, 16384), static_cast<unsigned>(clamp64(planes, 1, 65535)));
+}
+
+// First element and stride of the loop over pixels that follows from plane_grid.
+__device__ __forceinline__ int64_t first_item() { return blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x; }
+__device__ __forceinline__ int64_t item_stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+
+}  // namespace gencosmo

@@ -1,0 +1,34 @@
+#include "cuda_launch.cuh"
+#include "normal.hpp"
+
+namespace gencosmo {
+namespace {
+
+__global__ void __launch_bounds__(kThreads) normal_kernel(NormalArgs a) {
+  for (int64_t p = blockIdx.y; p < a.planes; p += gridDim.y) {
+    const Plane plane = a.layout[p];
+    const NoiseKey key = noise_key(a.seed[p], plane.key, a.rng_step[0], a.stream[0]);
+    const int64_t group0 = plane.col0 >> 2;
+    const int64_t groups = plane.width > 0 ? ((plane.col0 + plane.width + 3) >> 2) - group0 : 0;
+    for (int64_t i = first_item(); i < groups * plane.height; i += item_stride()) {
+      const int64_t row = i / groups, group = group0 + i % groups;
+      float n[4];
+      normals(key, group, plane.row0 + row, n[0], n[1], n[2], n[3]);
+      for (int j = 0; j < 4; ++j) {
+        const int64_t col = 4 * group + j - plane.col0;
+        if (col >= 0 && col < plane.width) a.out[plane.offset + row * plane.width + col] = n[j];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const char* normal_cuda(const NormalArgs& a, int device, void* stream) {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return cuda_error(guard.error());
+  normal_kernel<<<plane_grid(a.pixels / 4, a.planes), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(a);
+  return cuda_error(cudaGetLastError());
+}
+
+}  // namespace gencosmo

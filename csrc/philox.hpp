@@ -1,0 +1,121 @@
+// Counter-based normal noise: Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011) and Box-Muller from explicit fma.
+// The same counter gives the same bits on every instruction set and on CUDA. |error| against float64 Box-Muller on
+// the same integers is below 6e-7; |normal| <= 6.66 because the radius uses 31 bits.
+#pragma once
+#include "host_device.hpp"
+
+namespace gencosmo {
+
+struct Counter {
+  uint32_t x, y, z, w;
+};
+
+GC_HD uint32_t multiply_high(uint32_t a, uint32_t b) {
+#if defined(__CUDA_ARCH__)
+  return __umulhi(a, b);
+#else
+  return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32);
+#endif
+}
+
+GC_HD Counter philox(Counter c, uint32_t key0, uint32_t key1) {
+#if defined(__CUDACC__)
+#pragma unroll
+#else
+#pragma GCC unroll 10
+#endif
+  for (int round = 0; round < 10; ++round) {
+    const uint32_t high0 = multiply_high(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
+    const uint32_t high1 = multiply_high(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
+    c = Counter{high1 ^ c.y ^ key0, low1, high0 ^ c.w ^ key1, low0};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return c;
+}
+
+// -ln((k + 1/2) / 2^31) for 0 <= k < 2^31. Above sqrt(1/2) the reduced argument u - 1 is formed from the integer:
+// rounding u itself to float would cost four digits of a small radius. Polynomial: Cephes logf.
+GC_HD float minus_log_u31(int32_t k) {
+  const float u = fused(static_cast<float>(k), 4.656612873077393e-10f, 2.3283064365386963e-10f);
+  const float below_one = fused(static_cast<float>(0x7fffffff - k), -4.656612873077393e-10f, -2.3283064365386963e-10f);
+  const uint32_t shifted = bits_of(u) - 0x3f3504f3u;
+  const int32_t exponent = static_cast<int32_t>(shifted) >> 23;
+  const float mantissa = float_of((shifted & 0x007fffffu) + 0x3f3504f3u);
+  const float f = exponent >= 0 ? below_one : mantissa - 1.0f;
+  const float e = static_cast<float>(exponent);
+  float p = 7.0376836292e-2f;
+  p = fused(p, f, -1.1514610310e-1f);
+  p = fused(p, f, 1.1676998740e-1f);
+  p = fused(p, f, -1.2420140846e-1f);
+  p = fused(p, f, 1.4249322787e-1f);
+  p = fused(p, f, -1.6668057665e-1f);
+  p = fused(p, f, 2.0000714765e-1f);
+  p = fused(p, f, -2.4999993993e-1f);
+  p = fused(p, f, 3.3333331174e-1f);
+  const float square = f * f;
+  float y = p * (square * f);
+  y = fused(e, -2.12194440e-4f, y);
+  y = fused(-0.5f, square, y);
+  return fused(e, -0.693359375f, -(f + y));
+}
+
+// sin and cos of 2 pi u / 2^32; the reduction to an eighth of a turn is integer arithmetic. Polynomials: Cephes.
+GC_HD void sincos_turn(uint32_t u, float& sine, float& cosine) {
+  const uint32_t quadrant = (u + 0x20000000u) >> 30;
+  const float a = static_cast<float>(static_cast<int32_t>(u << 2)) * 3.657295198e-10f;  // pi / 2^33
+  const float a2 = a * a;
+  float s = fused(a2, -1.9515295891e-4f, 8.3321608736e-3f);
+  s = fused(s, a2, -1.6666654611e-1f);
+  s = fused(s * a2, a, a);
+  float c = fused(a2, 2.443315711809948e-5f, -1.388731625493765e-3f);
+  c = fused(c, a2, 4.166664568298827e-2f);
+  c = c * (a2 * a2);
+  c = fused(-0.5f, a2, c) + 1.0f;
+  const uint32_t swap = 0u - (quadrant & 1u);
+  const uint32_t us = bits_of(s), uc = bits_of(c);
+  const uint32_t sine_bits = (us & ~swap) | (uc & swap), cosine_bits = (uc & ~swap) | (us & swap);
+  sine = float_of(sine_bits ^ ((quadrant & 2u) << 30));
+  cosine = float_of(cosine_bits ^ (((quadrant + 1u) & 2u) << 30));
+}
+
+GC_HD void box_muller(uint32_t a, uint32_t b, float& n0, float& n1) {
+  const float radius = root(2.0f * minus_log_u31(static_cast<int32_t>(a >> 1)));
+  float sine, cosine;
+  sincos_turn(b, sine, cosine);
+  n0 = radius * cosine;
+  n1 = radius * sine;
+}
+
+// What identifies the noise of a plane at a step; pixel coordinates complete the counter.
+struct NoiseKey {
+  uint32_t seed_low, seed_high, sample_channel, step_stream;
+};
+GC_HD NoiseKey noise_key(int64_t seed, int64_t key, int64_t step, int64_t stream) {
+  return NoiseKey{static_cast<uint32_t>(seed), static_cast<uint32_t>(static_cast<uint64_t>(seed) >> 32),
+                  static_cast<uint32_t>(key), static_cast<uint32_t>(step << 8 | stream)};
+}
+// Four normals of absolute columns 4 group .. 4 group + 3 in absolute row `row`.
+GC_HD void normals(const NoiseKey& k, int64_t group, int64_t row, float& n0, float& n1, float& n2, float& n3) {
+  const Counter o = philox(Counter{static_cast<uint32_t>(group), static_cast<uint32_t>(row), k.sample_channel, k.step_stream},
+                           k.seed_low, k.seed_high);
+  box_muller(o.x, o.y, n0, n1);
+  box_muller(o.z, o.w, n2, n3);
+}
+
+constexpr int kGroups = 16;           // counters per block of a CPU loop
+constexpr int kBlock = 4 * kGroups;  // normals per block
+
+#if !defined(__CUDACC__)
+// Normals of absolute columns 4 group .. 4 group + 63. Structure of arrays, so that the compiler vectorises it.
+static inline void normal_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
+  float n[4][kGroups];
+#pragma GCC ivdep
+  for (int i = 0; i < kGroups; ++i) normals(k, group + i, row, n[0][i], n[1][i], n[2][i], n[3][i]);
+  for (int i = 0; i < kGroups; ++i) {
+    for (int j = 0; j < 4; ++j) out[4 * i + j] = n[j][i];
+  }
+}
+#endif
+
+}  // namespace gencosmo
