@@ -79,6 +79,10 @@ def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
             f"weight type {options.weight_type!r} is not known",
             hint=f"expected rms, {', '.join(NOISE_KINDS)}",
         )
+    for layout in layouts if options.mask else ():
+        open_companion(
+            file, options.mask or "", like=layout.science
+        )  # so that it is open, or refused, by now
     other = options.ivar or options.weight
     if other is None:
         return layouts

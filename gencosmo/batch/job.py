@@ -1,0 +1,142 @@
+"""What to do with each file (`Job`), and what happened to it (`FileReport`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from gencosmo.errors import GencosmoError, UsageError
+from gencosmo.image import Image
+from gencosmo.io.fits import ReadOptions
+from gencosmo.io.fits_write import WriteOptions
+from gencosmo.io.hdus import FitsFile
+from gencosmo.result import Result
+
+__all__ = ["FileReport", "Hooks", "Job", "OPS", "plane_seed"]
+
+Progress = Callable[[int, int], None]
+OnPlane = Callable[[Image, Result], None]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run calls on its way: progress (done, total), a stop sign, and each plane's image and result."""
+
+    progress: Progress | None = None
+    cancel: threading.Event | None = None
+    on_plane: OnPlane | None = None
+
+
+def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
+    from gencosmo.tasks.inpaint import inpaint
+
+    result: Result = inpaint(
+        image,
+        prior=job.prior,
+        target=job.target,
+        samples=job.samples,
+        steps=job.steps,
+        seed=seed,
+        device=job.device,
+        progress=hooks.progress,
+        cancel=hooks.cancel,
+    )
+    return result
+
+
+Task = Callable[[Image, "Job", int, Hooks], Result]
+
+OPS: dict[str, Task] = {"inpaint": _inpaint}
+"""What can be done to a file, by name; a new task is one function and one row."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
+    accepted.
+    """
+
+    op: str = "inpaint"
+    prior: Any = "sky"
+    target: str = "frame"
+    samples: int = 0
+    steps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    max_fill: float = 0.6
+    strict: bool = False
+    read: ReadOptions = field(default_factory=ReadOptions)
+    write: WriteOptions = field(default_factory=WriteOptions)
+
+    def __post_init__(self) -> None:
+        if self.op not in OPS:
+            raise UsageError(f"operation {self.op!r} is not known", hint=f"expected {', '.join(OPS)}")
+        if self.target not in ("frame", "scene"):
+            raise UsageError(f"target is {self.target!r}, expected frame or scene")
+        _within("samples", self.samples, 0, 4096)
+        _within("seed", self.seed, 0, 2**64 - 1)
+        if self.steps is not None:
+            _within("steps", self.steps, 1, 4096)
+        if not 0 < self.max_fill <= 1:
+            raise UsageError(f"max_fill is {self.max_fill:g}, expected a share above 0 and up to 1")
+
+    def digest(self, companions: Iterable[FitsFile] = ()) -> str:
+        """Hash of everything that can change an output: all options, and the files they name."""
+        words = {
+            "op": self.op,
+            "prior": str(self.prior),
+            "target": self.target,
+            "samples": self.samples,
+            "steps": self.steps,
+            "seed": self.seed,
+            "max_fill": self.max_fill,
+            "read": str(replace(self.read, mask=None, ivar=None, weight=None)),
+            "named": [
+                os.path.basename(name or "") for name in (self.read.mask, self.read.ivar, self.read.weight)
+            ],
+            "dq": self.write.dq,
+            "floating": self.write.floating,
+            "keep_samples": self.write.samples,
+            "files": sorted(other.source.sha256() for other in companions),
+        }
+        return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UsageError(f"{name} is {value}, expected a whole number from {low} to {high}")
+
+
+@dataclass
+class FileReport:
+    """What happened to one file. `status`: done, copied (nothing masked), skipped, planned, or failed."""
+
+    path: str
+    out: str
+    status: str = "planned"
+    profile: str = ""
+    planes: list[dict[str, Any]] = field(default_factory=list)
+    filled: int = 0
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    error: GencosmoError | None = None
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain words for JSON."""
+        words = dict(self.__dict__)
+        words["error"] = None if self.error is None else self.error.as_dict()
+        words["seconds"] = round(self.seconds, 3)
+        return words
+
+
+def plane_seed(seed: int, image: Image) -> int:
+    """63 bits from the run's seed and the pixels with their flags; the header does not matter."""
+    digest = sha256(f"{seed}:{image.shape}".encode())
+    digest.update(image.data.tobytes())
+    digest.update(b"" if image.flags is None else image.flags.tobytes())
+    return int.from_bytes(digest.digest()[:8], "big") >> 1
