@@ -24,7 +24,7 @@ from gencosmo.io.layout import Layout
 from gencosmo.io.provenance import read_provenance
 from gencosmo.result import Result
 
-__all__ = ["STRICT", "process_file", "run_file"]
+__all__ = ["STRICT", "package_version", "process_file", "run_file"]
 
 STRICT = ("out_of_domain", "hole_too_large")
 """Warnings that `strict` turns into errors: the prior was not validated for what it did."""
@@ -216,7 +216,7 @@ def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
 def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, result: Result) -> dict[str, str]:
     known: Mapping[str, Any] = result.provenance
     return {
-        "GCMVERS": _version(),
+        "GCMVERS": package_version(),
         "GCMOP": job.op,
         "GCMMODEL": str(known.get("prior", job.prior)),
         "GCMHASH": str(known.get("prior_hash", known.get("hash", ""))),
@@ -232,7 +232,8 @@ def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, result: Res
     }
 
 
-def _version() -> str:
+def package_version() -> str:
+    """Return the installed version, "uninstalled" in a bare checkout."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -1,0 +1,150 @@
+"""`gencosmo check`: what would be understood of a file, without running anything."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.batch import Job
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError
+from gencosmo.flags import count
+from gencosmo.image import Image, require_signal
+from gencosmo.io.fits import prepare, read_plane
+from gencosmo.io.hdus import open_fits
+from gencosmo.io.noise import measured_noise
+from gencosmo.io.pixels import load
+from gencosmo.io.wcs import wcs_notes
+
+__all__ = ["check_file", "check_lines"]
+
+
+def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
+    """Read every science plane and return what was found, in plain words.
+
+    Raises
+    ------
+    GencosmoError
+        When the file cannot be used; with `strict` also when something about it is doubtful.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GencosmoWarning)
+        with open_fits(path, job.read.limits) as file:
+            layouts = prepare(file, job.read)
+            found: dict[str, Any] = {
+                "path": path,
+                "profile": layouts[0].profile,
+                "hdus": [hdu.describe() for hdu in file.hdus],
+                "planes": [],
+                "notes": [],
+            }
+            for layout in layouts:
+                image = read_plane(file, layout, job.read)
+                require_signal(image, max_fill=job.max_fill)
+                found["planes"].append(_plane(image))
+                for code, text in wcs_notes(load(file, layout.science).cards):
+                    found["notes"].append({"code": code, "message": text})
+                found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
+    found["notes"] += [
+        {"code": w.message.code, "message": w.message.message}
+        for w in caught
+        if isinstance(w.message, GencosmoWarning)
+    ]
+    found["domain"] = _domain(found["planes"], job.prior)
+    if not found["domain"].get("covered", True):
+        found["notes"].append({"code": "out_of_domain", "message": found["domain"]["message"]})
+    doubts = [entry for entry in found["notes"] if entry["code"] != "layout"]
+    if strict and doubts:
+        raise InputError(
+            f"{path}: {doubts[0]['message']}", code=doubts[0]["code"], hint="leave --strict out to accept it"
+        )
+    return found
+
+
+def _plane(image: Image) -> dict[str, Any]:
+    mask = image.mask
+    holes, largest = _holes(mask)
+    noise = measured_noise(image.data, ~mask)
+    claimed = None
+    if image.ivar is not None:
+        known = image.ivar[(image.ivar > 0) & ~mask]
+        claimed = float(1 / np.sqrt(np.median(known))) if known.size else None
+    return {
+        "hdu": image.meta["hdu"],
+        "size": list(image.shape),
+        "masked": int(mask.sum()),
+        "share": float(mask.mean()),
+        "holes": holes,
+        "largest_hole": largest,
+        "flags": {} if image.flags is None else count(image.flags),
+        "mask_planes": dict(image.meta["planes"]),
+        "noise_plane": image.meta["noise_source"],
+        "noise_claimed": claimed,
+        "noise_measured": noise,
+        "pixel_scale": image.pixel_scale,
+        "unit": image.unit,
+        "megabytes": round(image.data.size * 4 * 12 / 1e6, 1),
+    }
+
+
+def _holes(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
+    """Number of connected holes, and height and width of the largest one's box."""
+    from scipy.ndimage import find_objects, label
+
+    total, largest = 0, [0, 0]
+    for channel in mask:
+        marks, number = label(channel, structure=np.ones((3, 3)))
+        total += int(number)
+        for rows, cols in find_objects(marks):
+            box = [rows.stop - rows.start, cols.stop - cols.start]
+            largest = max(largest, box, key=lambda pair: pair[0] * pair[1])
+    return total, largest
+
+
+def _domain(planes: list[dict[str, Any]], prior: str) -> dict[str, Any]:
+    """Compare the pixel scale and the holes with the card of the prior."""
+    from gencosmo.priors.cards import Card, card_path
+
+    try:
+        card = Card.read(card_path(prior))
+    except GencosmoError as error:
+        return {"prior": prior, "message": error.message}
+    low, high = card.pixel_scale
+    answer: dict[str, Any] = {"prior": prior, "covered": True, "message": "covered by the prior's card"}
+    for plane in planes:
+        scale = plane["pixel_scale"]
+        if scale is not None and not low <= scale <= high:
+            text = (
+                f"pixel scale {scale:.3g} arcsec per pixel, prior {prior} was trained on {low:g} to {high:g}"
+            )
+            answer |= {"covered": False, "message": text}
+        if max(plane["largest_hole"]) > card.largest_hole:
+            size = "x".join(map(str, plane["largest_hole"]))
+            text = f"largest hole {size} px exceeds the {card.largest_hole} px the prior was validated for"
+            answer |= {"covered": False, "message": text}
+    return answer
+
+
+def check_lines(found: dict[str, Any]) -> list[str]:
+    """Return the findings as lines to read."""
+    lines = [f"{found['path']}: profile {found['profile']}", *(f"  HDU {text}" for text in found["hdus"])]
+    for plane in found["planes"]:
+        size = "x".join(map(str, plane["size"]))
+        lines.append(f"science HDU {plane['hdu']}: {size} px, unit {plane['unit'] or 'not given'}")
+        scale = plane["pixel_scale"]
+        lines.append(f"  pixel scale: {'unknown' if scale is None else f'{scale:.4g} arcsec'}")
+        box = "x".join(map(str, plane["largest_hole"]))
+        share = f"{100 * plane['share']:.3g} %"
+        lines.append(f"  to fill: {plane['masked']} px ({share}) in {plane['holes']} holes, largest {box}")
+        lines += [f"    {name}: {number}" for name, number in plane["flags"].items()]
+        if plane["mask_planes"]:
+            words = ", ".join(f"{name} {number}" for name, number in plane["mask_planes"].items())
+            lines.append(f"  mask planes of the file: {words}")
+        claimed = plane["noise_claimed"]
+        told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
+        lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
+        lines.append(f"  memory: about {plane['megabytes']} MB while it runs")
+    lines.append(f"prior {found['domain']['prior']}: {found['domain']['message']}")
+    return lines
