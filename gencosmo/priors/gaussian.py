@@ -47,18 +47,22 @@ CACHE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Wiener:
-    """The answer for one map of levels: ``mean = m + (z - m)_k @ gain`` and the variance of every pixel."""
+    """The answer for one map of levels.
+
+    ``mean = m + (z - m)[known] @ gain``, the variance of every pixel, and the Cholesky factor of
+    ``A = K_kk + diag(sigma_k^2)`` with its log-determinant.
+    """
 
     known: NDArray[np.int64]
     gain: Array
     var: Array
     log_det: float
-    inverse_root: Array
+    lower: Array
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return self.gain.nbytes + self.var.nbytes + self.known.nbytes + self.inverse_root.nbytes
+        return self.gain.nbytes + self.var.nbytes + self.known.nbytes + self.lower.nbytes
 
 
 def wiener(covariance: Array, sigma: Array) -> Wiener:
@@ -172,10 +176,9 @@ class GaussianPrior:
                     f"log_prob: plane {p} has {height} x {width} pixels; the exact value is for at most "
                     f"{DENSE_PIXELS}, cut the image into tiles"
                 )
-            sigma = canvas.plane("sigma", p).double().cpu().numpy().ravel()
             z = canvas.plane("z", p).double().cpu().numpy().ravel()
-            solved = self._solved(((height, width, world), sigma.tobytes()))
-            white = linalg.solve_triangular(solved.inverse_root, z[solved.known] - self.mean, lower=True)
+            solved = self.solve(canvas.plane("sigma", p), world)
+            white = linalg.solve_triangular(solved.lower, z[solved.known] - self.mean, lower=True)
             constant = solved.known.size * math.log(2 * math.pi) + solved.log_det
             result[p] = -0.5 * (float(white @ white) + constant)
         return result
@@ -194,11 +197,14 @@ class GaussianPrior:
 
     def posterior_covariance(self, sigma: Tensor, world: World = "scene") -> Tensor:
         """Full posterior covariance (H W, H W), float64, of a plane with levels (H, W)."""
-        levels = sigma.double().cpu().numpy()
-        shape = (*levels.shape, world)
-        solved = self._solved((shape, levels.ravel().tobytes()))
-        matrix = self._matrix(shape)
+        solved = self.solve(sigma, world)
+        matrix = self._matrix((sigma.shape[0], sigma.shape[1], world))
         return torch.from_numpy(matrix - solved.gain.T @ matrix[solved.known])
+
+    def solve(self, sigma: Tensor, world: World = "scene") -> Wiener:
+        """The exact solution for one plane's levels (H, W)."""
+        levels = np.ascontiguousarray(sigma.double().cpu().numpy())
+        return self._solved(((levels.shape[0], levels.shape[1], world), levels.tobytes()))
 
     def _world(self, world: World) -> Covariance:
         if world == "scene" or self.white == 0:

@@ -1,0 +1,188 @@
+"""Posterior of the pixels of a canvas: mean and spread of one pass, or samples.
+
+The diffusion state in which every pixel stands at ``min(its observed level, its clock)`` IS the posterior of
+the observation: there is no guidance term and nothing to tune. The first pass, at the observation's own
+levels, gives the mean and the variance; one stochastic step from there is the warm start of all samples, and
+a few steps bring them down.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gencosmo.errors import UsageError
+from gencosmo.priors.base import Denoiser, World
+from gencosmo.sampling.clocks import set_clocks_
+from gencosmo.sampling.loop import Progress, walk_
+from gencosmo.sampling.steps import Method, step_table
+from gencosmo.schedules import start_factor
+from gencosmo.windows import Canvas
+
+__all__ = ["EVALUATIONS", "Posterior", "predict", "sample"]
+
+EVALUATIONS = 16
+"""Default number of network evaluations per sample."""
+CHUNK_PIXELS = 1 << 22
+"""Pixels of the samples that are in work at the same time, unless the caller says how many samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is known of every pixel of a canvas, flat and in its layout (read planes with ``canvas.view``).
+
+    Parameters
+    ----------
+    mean, std : Tensor (N,) float32
+        Posterior mean and standard deviation (flux); the value itself and 0 where nothing was to be sampled.
+        Of the samples, or of one pass when there are fewer than two.
+    samples : Tensor (S, N) float32 or None
+        Posterior samples.
+    evaluations : int
+        Network evaluations that one sample took (1 without samples).
+    """
+
+    mean: Tensor
+    std: Tensor
+    samples: Tensor | None
+    evaluations: int
+
+
+def predict(denoiser: Denoiser, canvas: Canvas, *, world: World, moving: Tensor | None = None) -> Posterior:
+    """Posterior mean and standard deviation from one evaluation; deterministic.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    canvas : Canvas
+        At the observation's levels; ``mean`` and ``var`` are written.
+    world : {"frame", "scene"}
+        Which image is asked for.
+    moving : Tensor (N,) bool, optional
+        The pixels that are asked for; all that are not exact when left out. Others keep value and level.
+    """
+    moving = _moving(canvas, moving)
+    denoiser.denoise_(canvas, denoiser.plan(canvas, moving), world)
+    mean = torch.where(moving, canvas.mean, canvas.fields[0])
+    std = torch.where(moving, canvas.var.clamp(min=0).sqrt(), torch.zeros_like(canvas.var))
+    return Posterior(mean, std, None, 1)
+
+
+def sample(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    *,
+    samples: int,
+    world: World,
+    evaluations: int = EVALUATIONS,
+    method: Method = "flow",
+    moving: Tensor | None = None,
+    keep: bool = True,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Posterior:
+    """Posterior samples of every moving pixel, jointly.
+
+    The noise is a function of the plane's seed and key, the sample's number and the pixel's absolute place:
+    neither the chunk, nor what else is on the canvas, nor the number of threads changes a bit of a sample.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    canvas : Canvas
+        At the observation's levels; ``mean``, ``var`` and ``clock`` are written, the state is left as it is.
+    samples : int
+        Number of samples; 0 gives :func:`predict`.
+    world : {"frame", "scene"}
+        Which image is asked for.
+    evaluations : int
+        Network evaluations per sample, at least 2; the first is shared by all samples.
+    method : {"flow", "stochastic"}
+        How unobserved pixels come down.
+    moving : Tensor (N,) bool, optional
+        The pixels to be sampled; all that are not exact when left out. Others are held at their level.
+    keep : bool
+        Return the samples, not only their mean and standard deviation.
+    chunk : int, optional
+        Samples that are computed at the same time: memory and speed, nothing else.
+    progress : callable, optional
+        Called with the number of steps done and of all steps.
+    cancel : threading.Event, optional
+        Checked before every step.
+
+    Raises
+    ------
+    UsageError
+        For impossible numbers.
+    Cancelled
+        When `cancel` was set.
+    """
+    if samples < 0 or (chunk is not None and chunk < 1):
+        raise UsageError(f"samples is {samples}, chunk is {chunk}; expected samples >= 0 and chunk >= 1")
+    first = predict(denoiser, canvas, world=world, moving=moving)
+    if samples == 0:
+        return first
+    moving = _moving(canvas, moving)
+    table = step_table(evaluations, method)
+    factor, limit = start_factor(evaluations), denoiser.sigma_max
+    set_clocks_(canvas, moving, length=denoiser.correlation_length, factor=factor, limit=limit)
+    size = min(samples, chunk or max(1, CHUNK_PIXELS // max(1, canvas.size)))
+    starts = range(0, samples, size)
+    moments = _Moments(canvas.fields[0])
+    kept = torch.empty(samples, canvas.size, device=canvas.device) if keep else None
+    tick = _ticker(progress, len(starts) * evaluations)
+    for start in starts:
+        count = min(size, samples - start)
+        work = canvas.repeat(count, first=start)
+        plan = denoiser.plan(work, moving.repeat(count))
+        walk_(denoiser, work, table, plan=plan, world=world, tick=tick, cancel=cancel)
+        drawn = work.fields[0].view(count, canvas.size)
+        for one in drawn:
+            moments.add(one)
+        if kept is not None:
+            kept[start : start + count] = drawn
+    std = moments.std() if samples > 1 else first.std
+    return Posterior(moments.mean, std, kept, evaluations)
+
+
+class _Moments:
+    """Running mean and spread over samples (Welford 1962), in the order of the samples' numbers."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.count = 0
+        self.mean = torch.zeros_like(like)
+        self.m2 = torch.zeros_like(like)
+
+    def add(self, value: Tensor) -> None:
+        self.count += 1
+        delta = value - self.mean
+        self.mean += delta / self.count
+        self.m2 += delta * (value - self.mean)
+
+    def std(self) -> Tensor:
+        return (self.m2 / (self.count - 1)).sqrt()
+
+
+def _moving(canvas: Canvas, moving: Tensor | None) -> Tensor:
+    """The pixels to be sampled, checked; never the padding."""
+    if moving is None:
+        return canvas.sigma_obs > 0
+    if moving.shape != canvas.sigma_obs.shape or moving.dtype != torch.bool:
+        raise UsageError(
+            f"moving: got {moving.dtype} {tuple(moving.shape)}; expected torch.bool of shape ({canvas.size},)"
+        )
+    return moving & canvas.pixels()
+
+
+def _ticker(progress: Progress | None, total: int) -> Callable[[], None] | None:
+    """A callable that counts the steps of all chunks for `progress`."""
+    if progress is None:
+        return None
+    done = itertools.count(1)
+    return lambda: progress(next(done), total)
