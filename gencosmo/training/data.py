@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,29 @@ def frame_shares(frames: Sequence[Frame]) -> NDArray[np.float64]:
         within = sizes[mine] ** GROUP_POWER
         shares[mine] = within / within.sum() * sizes[mine].sum() ** GROUP_POWER
     return shares / shares.sum()
+
+
+def hold_out(frames: Sequence[Frame], every: int = 8, strip_rows: int = 128) -> tuple[list[Frame], list[Frame]]:
+    """Split frames into training and validation, by position and not by chance.
+
+    In groups of at least `every` frames each `every`-th is held out; larger single frames give up a strip at the
+    bottom, an `every`-th of their rows.
+    """
+    train, validation = [], []
+    seen: dict[str, int] = {}
+    sizes = Counter(frame.group for frame in frames)
+    for frame in frames:
+        index = seen[frame.group] = seen.get(frame.group, -1) + 1
+        rows = frame.flux.shape[0]
+        if sizes[frame.group] >= every:
+            (validation if index % every == 0 else train).append(frame)
+        elif rows >= 2 * strip_rows:
+            cut = rows - max(strip_rows // 2, rows // every)
+            train.append(Frame(frame.flux[:cut], frame.group))
+            validation.append(Frame(frame.flux[cut:], frame.group))
+        else:
+            train.append(frame)
+    return train, validation
 
 
 class TileSource:

@@ -1,0 +1,193 @@
+"""Diffusion priors: a trained network as a :class:`~gencosmo.priors.base.Denoiser` on the canvas.
+
+One evaluation fills the bases on the image, then runs the network window by window and blends. On a CPU the network
+sees one window at a time, so that a result does not depend on what else is in the batch, not even in its last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gencosmo.errors import PriorError
+from gencosmo.ops.apply_kernels import apply_kernels
+from gencosmo.ops.biharmonic_fill import HOLE_SIGMA
+from gencosmo.ops.blend import blend_, blend_finish_
+from gencosmo.ops.gather import gather
+from gencosmo.ops.precondition import FEATURES, LOCALS, precondition
+from gencosmo.priors.base import World
+from gencosmo.priors.bases import Components, fill_bases_, find_components
+from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
+from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.windows import Canvas, WindowGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GPU_BATCH = 64
+"""Windows per network call on an accelerator."""
+WORLDS = {"frame": 0.0, "scene": 1.0}
+
+
+@dataclass
+class Plan:
+    """Windows to run, and the hole components of the last evaluation (kept while the holes stay the same)."""
+
+    windows: Tensor
+    hole: Tensor | None = None
+    components: Components | None = None
+
+
+class DiffusionPrior:
+    """A trained denoiser with its card.
+
+    Parameters
+    ----------
+    network : DenoiserNetwork
+    card : Card
+    calibration : Calibration or None
+        None returns the network's own variance.
+    device : torch.device or str
+    """
+
+    def __init__(
+        self,
+        network: DenoiserNetwork,
+        card: Card,
+        calibration: Calibration | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        for weight in self.network.parameters():
+            weight.requires_grad_(False)
+        self.card, self.calibration = card, calibration
+        self.grid = WindowGrid(card.core, card.halo, card.ramp)
+        if self.grid.size % network.shape.stride:
+            raise PriorError(
+                f"card {card.name}: window of {self.grid.size} pixels is not a multiple of {network.shape.stride}",
+                code="bad_card", hint="mend core or halo in the card",
+            )
+        self._tables = _variance_tables(calibration, self.device)
+
+    @classmethod
+    def load(cls, name: str | Path, device: torch.device | str = "cpu") -> DiffusionPrior:
+        """Load a shipped prior by name, or one from the path of its card.
+
+        Raises
+        ------
+        PriorError
+            When it does not exist, or its weights or calibration do not belong to the card.
+        """
+        from safetensors.torch import load_file
+
+        path = card_path(name)
+        card = Card.read(path)
+        weights = path.with_suffix(".safetensors")
+        check_weights(card, weights)
+        network = DenoiserNetwork(NetworkShape(**{k: tuple(v) for k, v in card.shape.items()}))
+        network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
+        calibration_path = path.with_name(f"{path.stem}.calibration.json")
+        calibration = Calibration.read(calibration_path) if calibration_path.is_file() else None
+        if calibration is not None:
+            check_calibration(card, calibration)
+        return cls(network, card, calibration, device)
+
+    @property
+    def correlation_length(self) -> float:
+        """Pixels over which unknown pixels hang together (from the card)."""
+        return self.card.correlation_length
+
+    @property
+    def sigma_max(self) -> float:
+        """Highest finite level the network was trained for."""
+        return self.card.sigma_max
+
+    def quantile(self, level: str, world: World) -> float:
+        """Half-width of the central interval `level` ("68" or "95") in standard deviations."""
+        if self.calibration is None:
+            return {"68": 1.0, "95": 1.96}[level]
+        return float(self.calibration.quantiles[world][level])
+
+    def plan(self, canvas: Canvas, unknown: Tensor) -> Plan:
+        """Windows that hold a wanted pixel."""
+        return Plan(self.grid.plan(canvas, unknown))
+
+    @torch.no_grad()
+    def denoise_(self, canvas: Canvas, plan: Plan, world: World) -> None:
+        """Write ``canvas.mean`` and ``canvas.var`` in all planned windows from ``canvas.fields``."""
+        hole = canvas.fields[1] >= HOLE_SIGMA
+        if plan.hole is None or plan.components is None or not torch.equal(plan.hole, hole):
+            plan.hole, plan.components = hole, find_components(canvas.fields[1], canvas.layout)
+        fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
+        for flat in (canvas.mean, canvas.var, canvas.weight):
+            flat.zero_()
+        for windows in self._batches(plan.windows):
+            mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world)
+            blend_(
+                mean, var, windows, canvas.layout, self.card.halo, self.card.ramp,
+                canvas.mean, canvas.var, canvas.weight,
+            )
+        blend_finish_(canvas.mean, canvas.var, canvas.weight)
+
+    def predict_windows(
+        self, fields: Tensor, layout: Tensor, windows: Tensor, world: World
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`."""
+        batch, size = windows.shape[0], self.grid.size
+        win = torch.empty(batch, 5, size, size, device=self.device)
+        gather(fields, layout, windows, win)
+        features = torch.empty(batch, FEATURES, size, size, device=self.device)
+        features = features.to(memory_format=torch.channels_last)
+        local = torch.empty(batch, LOCALS, size, size, device=self.device)
+        asked = torch.full((batch,), WORLDS[world], device=self.device)
+        precondition(win, asked, self.card.prior_var, features, local)
+        raw = self.network(features).contiguous()
+        mean, var = (torch.empty(batch, 1, size, size, device=self.device) for _ in range(2))
+        apply_kernels(raw, win, local, mean, var)
+        if self._tables is not None:
+            self._calibrate(var, win, local, world)
+        return mean, var
+
+    def _calibrate(self, var: Tensor, win: Tensor, local: Tensor, world: World) -> None:
+        levels, scales, factors = self._tables  # type: ignore[misc]
+        var *= factors[world][calibration_bins(win, local, levels, scales)][:, None]
+        level2 = win[:, 1:2] ** 2
+        torch.minimum(var, level2, out=var)
+
+    def _batches(self, windows: Tensor) -> Iterator[Tensor]:
+        return iter(windows.split(1 if self.device.type == "cpu" else GPU_BATCH))
+
+    def self_test(self) -> None:
+        """Compare the card's test vector with what this machine computes.
+
+        Raises
+        ------
+        PriorError
+            When they differ by more than float rounding explains.
+        """
+        from gencosmo.priors.vector import check_vector
+
+        check_vector(self)
+
+
+def calibration_bins(win: Tensor, local: Tensor, levels: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices (B, h, w) into a calibration table: by ``log(sigma/d)`` (last row: unknown) and by ``log s``."""
+    sigma, spread, rough = win[:, 1], local[:, 2], local[:, 3]
+    row = torch.bucketize((sigma / rough).clamp(min=1e-20).log(), levels)
+    row = torch.where(torch.isinf(sigma), torch.full_like(row, levels.numel() + 1), row)
+    return row, torch.bucketize(spread.log(), scales)
+
+
+def _variance_tables(
+    calibration: Calibration | None, device: torch.device
+) -> tuple[Tensor, Tensor, dict[str, Tensor]] | None:
+    if calibration is None:
+        return None
+    factors = {world: torch.tensor(table, device=device) for world, table in calibration.factors.items()}
+    levels = torch.tensor(calibration.level_edges, device=device)
+    return levels, torch.tensor(calibration.scale_edges, device=device), factors

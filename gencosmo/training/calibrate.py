@@ -1,0 +1,107 @@
+"""Calibration of a trained prior on tiles it has not seen: variance factors by bin, and interval multipliers.
+
+The variance is scaled so that in each bin of (level, local scale) it is the second moment of the residual,
+``E[(x - D)^2] = E[V]``; the sampler's step relies on that. Residuals of real images are heavy-tailed, so the intervals
+for users come from their own stored quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gencosmo.ops.apply_kernels import apply_kernels_reference
+from gencosmo.ops.precondition import precondition_reference
+from gencosmo.priors.bases import tile_windows
+from gencosmo.priors.cards import Calibration
+from gencosmo.priors.diffusion import calibration_bins
+from gencosmo.priors.network import DenoiserNetwork
+from gencosmo.training.pack import Frame
+from gencosmo.training.trainer import Settings, Trainer
+
+LEVEL_EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+SCALE_EDGES = (-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 5.0)
+SHRINK = 300.0
+"""Pixels' worth of belief in a factor of one, bin by bin."""
+OUTLIER = 100.0
+"""Squared residuals over the variance count at most this much, as in the loss."""
+FACTOR_LOW, FACTOR_HIGH = 0.2, 5.0
+
+
+@dataclass
+class Residuals:
+    """Residuals of one world, flat: squared error, variance, unknown or not, and the bin of each pixel."""
+
+    error2: Tensor
+    var: Tensor
+    unknown: Tensor
+    row: Tensor
+    col: Tensor
+
+
+def collect(
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, batches: int
+) -> dict[str, Residuals]:
+    """Residuals of `batches` validation batches, by world."""
+    asker = Trainer(frames, network.shape, replace(settings, seed=settings.seed + 987_654, scene_share=0.6))
+    levels, scales = torch.tensor(LEVEL_EDGES), torch.tensor(SCALE_EDGES)
+    found: dict[str, list[Residuals]] = {"frame": [], "scene": []}
+    for step in range(batches):
+        asker.step = step
+        task = asker.draw()
+        with torch.no_grad():
+            win = tile_windows(task.z, task.sigma, settings.prior_var)
+            features, local = precondition_reference(win, task.world, settings.prior_var)
+            mean, var = apply_kernels_reference(network(features), win, local)
+        row, col = calibration_bins(win, local, levels, scales)
+        for world, number in (("frame", 0.0), ("scene", 1.0)):
+            keep = task.supervised & (task.world == number)[:, None, None]
+            error2 = (mean[:, 0] - task.target) ** 2
+            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col)
+            found[world].append(Residuals(*(x[keep] for x in parts)))
+    return {w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__)) for w, rs in found.items()}
+
+
+def factor_table(residuals: Residuals) -> Tensor:
+    """Variance factors (levels + 1, scales), shrunk to one where pixels are few."""
+    shape = (len(LEVEL_EDGES) + 2, len(SCALE_EDGES) + 1)
+    ratio = (residuals.error2 / residuals.var.clamp(min=1e-12)).clamp(max=OUTLIER)
+    bins = residuals.row * shape[1] + residuals.col
+    total = torch.zeros(shape[0] * shape[1]).index_add_(0, bins, ratio)
+    count = torch.zeros(shape[0] * shape[1]).index_add_(0, bins, torch.ones_like(ratio))
+    factors = (total + SHRINK) / (count + SHRINK)
+    return factors.clamp(FACTOR_LOW, FACTOR_HIGH).view(shape)
+
+
+def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, float]:
+    """Quantiles of ``|x - D| / sqrt(V)`` over unknown pixels, after the factors."""
+    hidden = residuals.unknown
+    var = residuals.var[hidden] * factors[residuals.row[hidden], residuals.col[hidden]]
+    z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt().sort().values
+    return {name: float(z[int(share * (len(z) - 1))]) for name, share in (("68", math.erf(math.sqrt(0.5))), ("95", 0.95))}
+
+
+def calibrate(
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, weights_sha256: str, batches: int = 300
+) -> Calibration:
+    """Measure a calibration on validation frames (and simulated tiles of another seed)."""
+    network = network.eval()
+    with torch.random.fork_rng():
+        residuals = collect(network, frames, settings, batches)
+    tables = {world: factor_table(r) for world, r in residuals.items()}
+    return Calibration(
+        weights_sha256=weights_sha256,
+        level_edges=LEVEL_EDGES,
+        scale_edges=SCALE_EDGES,
+        factors={world: [[round(v, 4) for v in row] for row in table.tolist()] for world, table in tables.items()},
+        quantiles={
+            world: {k: round(v, 4) for k, v in interval_multipliers(residuals[world], tables[world]).items()}
+            for world in tables
+        },
+        measured_on=f"{batches} batches of {settings.batch} validation tiles, seed {settings.seed + 987_654}",
+    )
+
