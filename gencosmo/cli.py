@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.commands.console import note, print_json, print_warning, reporting
+from gencosmo.commands.console import note, print_json, reporting
 
 __all__ = ["app", "main"]
 
@@ -147,21 +147,16 @@ def check(
     """Tell what would be understood of files; exit code 0 = usable."""
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
-        from gencosmo.commands.check import check_file, check_lines
+        from gencosmo.commands.check import run_check
         from gencosmo.commands.reading import read_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, max_pixels=max_pixels,
         )  # fmt: skip
-        for path in inputs:
-            found = check_file(path, Job(prior=prior, max_fill=max_fill, read=read), strict=strict)
-            if as_json:
-                print_json(found)
-                continue
-            print("\n".join(check_lines(found)))
-            for entry in found["notes"]:
-                print_warning(entry["code"], entry["message"])
+        run_check(
+            list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict
+        )
 
 
 @app.command()

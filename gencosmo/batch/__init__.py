@@ -12,4 +12,4 @@ from gencosmo.batch.job import OPS, FileReport, Hooks, Job
 from gencosmo.batch.many import output_path, process_files
 from gencosmo.batch.one import process_file, run_file
 
-__all__ = ["FileReport", "Hooks", "Job", "OPS", "output_path", "process_file", "process_files", "run_file"]
+__all__ = ["OPS", "FileReport", "Hooks", "Job", "output_path", "process_file", "process_files", "run_file"]

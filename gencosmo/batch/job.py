@@ -17,7 +17,7 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import FitsFile
 from gencosmo.result import Result
 
-__all__ = ["FileReport", "Hooks", "Job", "OPS", "plane_seed"]
+__all__ = ["OPS", "FileReport", "Hooks", "Job", "plane_seed"]
 
 Progress = Callable[[int, int], None]
 OnPlane = Callable[[Image, Result], None]

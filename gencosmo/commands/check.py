@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.batch import Job
-from gencosmo.errors import GencosmoError, GencosmoWarning, InputError
+from gencosmo.commands.console import print_error, print_json, print_warning
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
 from gencosmo.io.fits import prepare, read_plane
@@ -18,7 +19,7 @@ from gencosmo.io.noise import measured_noise
 from gencosmo.io.pixels import load
 from gencosmo.io.wcs import wcs_notes
 
-__all__ = ["check_file", "check_lines"]
+__all__ = ["check_file", "check_lines", "run_check"]
 
 
 def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
@@ -61,6 +62,34 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
             f"{path}: {doubts[0]['message']}", code=doubts[0]["code"], hint="leave --strict out to accept it"
         )
     return found
+
+
+def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> None:
+    """Check files and print the findings; one that fails does not keep the others from being told.
+
+    Raises
+    ------
+    GencosmoError
+        The error of a single file; `PartialFailure` when some of many are not usable.
+    """
+    failed: dict[str, GencosmoError] = {}
+    for path in paths:
+        try:
+            found = check_file(path, job, strict=strict)
+        except GencosmoError as error:
+            if len(paths) == 1:
+                raise
+            failed[path] = error
+            print_error(error, where=path)
+            continue
+        if as_json:
+            print_json(found)
+            continue
+        print("\n".join(check_lines(found)))
+        for entry in found["notes"]:
+            print_warning(entry["code"], entry["message"])
+    if failed:
+        raise PartialFailure(f"{len(failed)} of {len(paths)} files are not usable", failures=failed)
 
 
 def _plane(image: Image) -> dict[str, Any]:

@@ -5,6 +5,7 @@ error.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -71,6 +72,10 @@ def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
         raise typer.Exit(Cancelled.exit_code) from None
     except (typer.Exit, typer.Abort):
         raise
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nobody is left to tell, and nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except MemoryError as error:
         note(f"error[memory]: not enough memory: {error}")
         raise typer.Exit(5) from None

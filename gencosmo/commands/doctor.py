@@ -1,4 +1,4 @@
-"""`gencosmo doctor`: does this installation work, and give the numbers it should?"""
+"""`gencosmo doctor`: whether this installation works and gives the numbers it should."""
 
 from __future__ import annotations
 

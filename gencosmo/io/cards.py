@@ -42,7 +42,7 @@ class Cards:
     def __len__(self) -> int:
         return len(self._cards)
 
-    def keys(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str]:
         """Iterate over the keywords that carry a value."""
         return iter(self._where)
 

@@ -14,7 +14,7 @@ from gencosmo.errors import UsageError
 from gencosmo.flags import FILL_BITS, bits_of
 from gencosmo.io.hdus import FitsFile, Hdu
 
-__all__ = ["Layout", "MaskBit", "MaskPlanes", "NOISE_KINDS", "PlaneRef", "Profile", "mask_bits"]
+__all__ = ["NOISE_KINDS", "Layout", "MaskBit", "MaskPlanes", "PlaneRef", "Profile", "mask_bits"]
 
 NOISE_KINDS = ("std", "variance", "ivar", "weight")
 """What a noise plane may hold; `weight` is proportional to `ivar` with an unknown factor."""

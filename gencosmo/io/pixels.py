@@ -111,7 +111,8 @@ def load(file: FitsFile, hdu: Hdu) -> Pixels:
         view = file.source.view(hdu.data, hdu.end)
         stored = np.frombuffer(view, dtype=_DTYPE[hdu.bitpix]).reshape(hdu.shape)
     bscale, bzero = cards.number("BSCALE", 1.0), cards.number("BZERO", 0.0)
-    assert bscale is not None and bzero is not None
+    assert bscale is not None
+    assert bzero is not None
     if bscale == 0 or not np.isfinite([bscale, bzero]).all():
         raise InputError(f"BSCALE={bscale:g}, BZERO={bzero:g} cannot scale an image", code="bad_header")
     blank = cards.integer("BLANK") if stored.dtype.kind in "iu" else None

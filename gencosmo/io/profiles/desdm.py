@@ -32,7 +32,8 @@ def _detect(file: FitsFile) -> bool:
 
 def _layouts(file: FitsFile) -> list[Layout]:
     science, mask, weight = file.find("SCI"), file.find("MSK"), file.find("WGT")
-    assert science is not None and mask is not None
+    assert science is not None
+    assert mask is not None
     noise = PlaneRef(file, weight) if weight else None
     return [Layout("desdm", science, noise, "ivar", PlaneRef(file, mask), _PLANES)]
 

@@ -39,7 +39,7 @@ def planes_from_names(values: dict[str, int]) -> MaskPlanes:
 def planes_from_cards(cards: Cards) -> MaskPlanes | None:
     """Read `MP_<NAME>` cards; None when there are none."""
     values = {}
-    for key in cards.keys():
+    for key in cards:
         number = cards.get(key)
         if key.startswith("MP_") and isinstance(number, int) and 0 <= number < 63:
             values[key[3:]] = 1 << number
@@ -53,7 +53,8 @@ def _detect(file: FitsFile) -> bool:
 
 def _layouts(file: FitsFile) -> list[Layout]:
     science, mask, variance = file.find("IMAGE"), file.find("MASK"), file.find("VARIANCE")
-    assert science is not None and mask is not None
+    assert science is not None
+    assert mask is not None
     noise = PlaneRef(file, variance) if variance else None
     return [
         Layout("lsst-v1", science, noise, "variance", PlaneRef(file, mask), planes_from_cards(mask.cards))

@@ -13,7 +13,7 @@ __all__ = ["PROFILE", "planes_from_values"]
 def planes_from_values(cards: Cards) -> MaskPlanes | None:
     """Read `MSKN` and `MSKM` cards; None when there are none."""
     values = {}
-    for key in cards.keys():
+    for key in cards:
         if key.startswith("MSKN"):
             value = cards.get(f"MSKM{key[4:]}")
             if isinstance(value, int) and value > 0:
@@ -28,7 +28,8 @@ def _detect(file: FitsFile) -> bool:
 
 def _layouts(file: FitsFile) -> list[Layout]:
     science, mask, variance = file.find("IMAGE"), file.find("MASK"), file.find("VARIANCE")
-    assert science is not None and mask is not None
+    assert science is not None
+    assert mask is not None
     noise = PlaneRef(file, variance) if variance else None
     return [
         Layout("lsst-v2", science, noise, "variance", PlaneRef(file, mask), planes_from_values(mask.cards))

@@ -1,0 +1,188 @@
+import pickle
+
+import numpy as np
+import pytest
+from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
+
+from gencosmo.errors import GencosmoWarning, InputError, UsageError
+from gencosmo.flags import bits
+from gencosmo.image import Image, as_image, require_signal
+
+RNG = np.random.default_rng(3)
+PLANE = RNG.normal(10, 1, (12, 15)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f8", "f8", "u1", ">i2", "u2", "i4", ">u4", "i8"])
+def test_any_number_in_either_byte_order(dtype):
+    array = np.arange(120).reshape(10, 12).astype(dtype)
+    image = as_image(array)
+    assert image.data.dtype == np.float32
+    assert image.data.dtype.isnative
+    assert image.shape == (1, 10, 12)
+    assert np.array_equal(image.data[0], array)
+    assert image.planar
+    assert image.restore(image.data).shape == (10, 12)
+
+
+def test_cubes_keep_their_shape():
+    image = as_image(np.zeros((3, 10, 12), np.float32), mask=np.eye(10, 12))
+    assert not image.planar
+    assert image.restore(image.data).shape == (3, 10, 12)
+    assert image.mask.sum() == 30, "an (H, W) mask holds for every channel"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.complex64, np.bool_, object, "U3"])
+def test_other_types_are_refused(dtype):
+    with pytest.raises(InputError, match="images are not supported") as caught:
+        as_image(np.zeros((9, 9), dtype))
+    assert caught.value.code == "dtype"
+
+
+def test_nan_and_infinity_are_no_data():
+    array = PLANE.copy()
+    array[2, 3] = np.nan
+    array[4, :2] = np.inf, -np.inf
+    with pytest.warns(GencosmoWarning, match="2 infinite pixels treated as masked"):
+        image = as_image(array)
+    assert image.mask.sum() == 3
+    assert (image.data[image.mask] == 0).all()
+    assert set(np.unique(image.flags)) == {0, bits("NO_DATA")}
+    assert np.isnan(array[2, 3]), "the caller's array is not written to"
+
+
+def test_nothing_finite():
+    with pytest.raises(InputError, match="image has no finite pixel"):
+        as_image(np.full((9, 9), np.nan))
+
+
+def test_transposed_mask_says_so():
+    with pytest.raises(InputError) as caught:
+        as_image(PLANE, mask=np.zeros(PLANE.shape[::-1], bool))
+    assert caught.value.message == "mask is 15x12, image is 12x15 (transposed?)"
+    assert caught.value.code == "shape_mismatch"
+    with pytest.raises(InputError, match=r"mask is 5x5, image is 12x15$"):
+        as_image(PLANE, mask=np.zeros((5, 5), bool))
+
+
+def test_mask_is_true_or_non_zero():
+    mask = np.zeros(PLANE.shape)
+    mask[0, :3] = 1, -2, 0.5
+    image = as_image(PLANE, mask=mask)
+    assert image.mask.sum() == 3
+    assert (image.flags[image.mask] == bits("USER")).all()
+
+
+def test_unknown_noise_is_filled():
+    ivar = np.ones(PLANE.shape)
+    ivar[1, :4] = 0, -1, np.nan, np.inf
+    image = as_image(PLANE, ivar=ivar)
+    assert image.ivar[0, 1, :4].tolist() == [0, 0, 0, np.inf]
+    assert image.mask[0, 1, :4].tolist() == [True, True, True, False]
+    assert as_image(PLANE, ivar=4.0).ivar.min() == 4
+    with pytest.raises(InputError, match="nowhere positive"):
+        as_image(PLANE, ivar=np.zeros(PLANE.shape))
+
+
+def test_masked_array():
+    array = np.ma.MaskedArray(PLANE, mask=PLANE > 11)
+    assert np.array_equal(as_image(array).mask[0], PLANE > 11)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "expected"),
+    [(StdDevUncertainty, 1 / 4), (VarianceUncertainty, 1 / 2), (InverseVariance, 2)],
+)
+def test_nddata_without_astropy_in_this_module(uncertainty, expected):
+    data = NDData(PLANE, mask=PLANE > 11, uncertainty=uncertainty(np.full(PLANE.shape, 2.0)), unit="adu")
+    image = as_image(data)
+    assert np.allclose(image.ivar, expected)
+    assert image.unit == "adu"
+    assert np.array_equal(image.mask[0], PLANE > 11)
+
+
+def test_ccddata_and_an_uncertainty_without_a_kind():
+    image = as_image(CCDData(PLANE, unit="electron"), mask=PLANE > 11)
+    assert image.unit == "electron"
+    assert image.mask.any()
+    from astropy.nddata import UnknownUncertainty
+
+    with pytest.raises(InputError, match="expected std, var or ivar"):
+        as_image(NDData(PLANE, uncertainty=UnknownUncertainty(np.ones(PLANE.shape))))
+
+
+def test_channels_last_is_caught():
+    with pytest.raises(InputError, match="channels come first") as caught:
+        as_image(np.zeros((20, 30, 3)))
+    assert caught.value.code == "axes"
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 2, 5, 5), (0, 5)])
+def test_shapes_that_are_no_image(shape):
+    with pytest.raises(InputError):
+        as_image(np.zeros(shape))
+
+
+def test_paths_go_through_a_reader(tmp_path):
+    image = as_image(tmp_path / "x.any", reader=lambda path: as_image(PLANE).replace(unit=path))
+    assert image.unit == str(tmp_path / "x.any")
+
+
+def test_a_path_without_a_reader_says_what_to_import(monkeypatch):
+    monkeypatch.setattr("gencosmo.image._readers", [])
+    with pytest.raises(UsageError, match="import gencosmo.io") as caught:
+        as_image("x.fits")
+    assert caught.value.code == "no_reader"
+
+
+def test_arrays_are_read_only_and_the_caller_is_free():
+    array = PLANE.copy()
+    image = as_image(array)
+    with pytest.raises(ValueError, match="read-only"):
+        image.data[0, 0, 0] = 1
+    array[0, 0] = -999
+    assert image.data[0, 0, 0] != -999
+    assert array.flags.writeable
+
+
+def test_invariants():
+    good = np.zeros((1, 9, 9), np.float32)
+    for fields, words in [
+        ({"data": good[0]}, "expected .C, H, W"),
+        ({"data": good.astype(np.float64)}, "use as_image"),
+        ({"data": good.astype(">f4")}, "expected native"),
+        ({"data": good + np.nan}, "81 non-finite pixels"),
+        ({"data": good, "ivar": good - 1}, "negative or NaN"),
+        ({"data": good, "flags": np.zeros((1, 9, 8), np.uint32)}, "flags is 9x8, image is 9x9"),
+        ({"data": good, "psf": np.ones((3, 3), np.float32)}, "psf sums to 9"),
+        ({"data": good, "pixel_scale": -1.0}, "pixel_scale is -1"),
+        ({"data": np.zeros((2, 9, 9), np.float32), "planar": True}, "1 channel"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            Image(**fields)
+
+
+def test_pickles_with_its_meta():
+    image = as_image(PLANE, mask=PLANE > 11).replace(meta={"a": 1}, origin=(3, -4))
+    back = pickle.loads(pickle.dumps(image))
+    assert back.meta["a"] == 1
+    assert back.origin == (3, -4)
+    assert np.array_equal(back.mask, image.mask)
+
+
+@pytest.mark.parametrize(
+    ("array", "mask", "code", "text"),
+    [
+        (np.ones((7, 40)), None, "too_small", "7x40 pixels, the smallest is 8x8"),
+        (np.ones((20, 20)), None, "no_signal", "all 400 observed pixels have the value 1"),
+        (RNG.random((20, 20)), np.ones((20, 20)), "nothing_observed", "100.0 % of pixels masked, limit 60 %"),
+    ],
+)
+def test_too_little_to_work_from(array, mask, code, text):
+    with pytest.raises(InputError) as caught:
+        require_signal(as_image(array, mask))
+    assert caught.value.code == code
+    assert text in caught.value.message
+
+
+def test_enough_to_work_from():
+    require_signal(as_image(PLANE, mask=PLANE > 10.5))
