@@ -1,1 +1,60 @@
-"""Repair, denoise and judge images with one generative prior in which every pixel has its own noise level."""
+"""Repair, denoise and judge images with one generative prior in which every pixel has its own noise level.
+
+Importing this loads neither torch nor astropy nor NumPy: names below are found when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gencosmo.batch import process_file, process_files
+    from gencosmo.errors import GencosmoError
+    from gencosmo.image import Image, as_image
+    from gencosmo.io import read, write
+    from gencosmo.priors import list_priors, load_prior
+    from gencosmo.result import Result
+    from gencosmo.tasks.inpaint import denoise, inpaint
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GencosmoError": "gencosmo.errors",
+    "Image": "gencosmo.image",
+    "Result": "gencosmo.result",
+    "as_image": "gencosmo.image",
+    "denoise": "gencosmo.tasks.inpaint",
+    "inpaint": "gencosmo.tasks.inpaint",
+    "list_priors": "gencosmo.priors",
+    "load_prior": "gencosmo.priors",
+    "process_file": "gencosmo.batch",
+    "process_files": "gencosmo.batch",
+    "read": "gencosmo.io",
+    "write": "gencosmo.io",
+}
+
+__all__ = [
+    "GencosmoError", "Image", "Result", "as_image", "denoise", "inpaint", "list_priors", "load_prior", "process_file",
+    "process_files", "read", "write",
+]  # fmt: skip
+
+
+def _read_path(path: str) -> Any:
+    """Reader for tasks that are given a path; the file formats are loaded when one comes."""
+    return importlib.import_module("gencosmo.io").read(path)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'gencosmo' has no attribute {name!r}")
+    if home != "gencosmo.errors":
+        importlib.import_module("gencosmo.image").register_reader(_read_path)
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

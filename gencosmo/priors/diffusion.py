@@ -26,7 +26,7 @@ from gencosmo.priors.network import DenoiserNetwork, NetworkShape
 from gencosmo.windows import Canvas, WindowGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 GPU_BATCH = 64
 """Windows per network call on an accelerator."""
@@ -35,9 +35,13 @@ WORLDS = {"frame": 0.0, "scene": 1.0}
 
 @dataclass
 class Plan:
-    """Windows to run, and the hole components of the last evaluation (kept while the holes stay the same)."""
+    """Windows to run, and the hole components of the last evaluation (kept while the holes stay the same).
+
+    `watch` is called with the number of windows done and of all windows; it may raise to stop.
+    """
 
     windows: Tensor
+    watch: Callable[[int, int], None] | None = None
     hole: Tensor | None = None
     components: Components | None = None
 
@@ -113,9 +117,11 @@ class DiffusionPrior:
             return {"68": 1.0, "95": 1.96}[level]
         return float(self.calibration.quantiles[world][level])
 
-    def plan(self, canvas: Canvas, unknown: Tensor) -> Plan:
-        """Windows that hold a wanted pixel."""
-        return Plan(self.grid.plan(canvas, unknown))
+    def plan(
+        self, canvas: Canvas, unknown: Tensor, watch: Callable[[int, int], None] | None = None
+    ) -> Plan:
+        """Windows that hold a wanted pixel; `watch` as in :class:`Plan`."""
+        return Plan(self.grid.plan(canvas, unknown), watch)
 
     @torch.no_grad()
     def denoise_(self, canvas: Canvas, plan: Plan, world: World) -> None:
@@ -126,7 +132,11 @@ class DiffusionPrior:
         fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
         for flat in (canvas.mean, canvas.var, canvas.weight):
             flat.zero_()
+        done = 0
         for windows in self._batches(plan.windows):
+            if plan.watch is not None:
+                plan.watch(done, plan.windows.shape[0])
+            done += windows.shape[0]
             mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world)
             blend_(
                 mean, var, windows, canvas.layout, self.card.halo, self.card.ramp,

@@ -12,6 +12,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +54,9 @@ class Posterior:
     evaluations: int
 
 
-def predict(denoiser: Denoiser, canvas: Canvas, *, world: World, moving: Tensor | None = None) -> Posterior:
+def predict(
+    denoiser: Denoiser, canvas: Canvas, *, world: World, moving: Tensor | None = None, plan: Any = None
+) -> Posterior:
     """Posterior mean and standard deviation from one evaluation; deterministic.
 
     Parameters
@@ -65,9 +68,11 @@ def predict(denoiser: Denoiser, canvas: Canvas, *, world: World, moving: Tensor 
         Which image is asked for.
     moving : Tensor (N,) bool, optional
         The pixels that are asked for; all that are not exact when left out. Others keep value and level.
+    plan : object, optional
+        The denoiser's plan for these pixels, where the caller has made one.
     """
     moving = _moving(canvas, moving)
-    denoiser.denoise_(canvas, denoiser.plan(canvas, moving), world)
+    denoiser.denoise_(canvas, denoiser.plan(canvas, moving) if plan is None else plan, world)
     mean = torch.where(moving, canvas.mean, canvas.fields[0])
     std = torch.where(moving, canvas.var.clamp(min=0).sqrt(), torch.zeros_like(canvas.var))
     return Posterior(mean, std, None, 1)

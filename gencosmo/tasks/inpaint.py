@@ -1,0 +1,241 @@
+"""Fill masked pixels, and take the noise off the others: the posterior of an image under a prior."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gencosmo.errors import Cancelled, UsageError
+from gencosmo.flags import bits
+from gencosmo.image import Image, as_image, require_signal
+from gencosmo.priors import load_prior
+from gencosmo.priors.base import World
+from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.result import TARGETS, Result
+from gencosmo.sampling import Posterior, predict, sample
+from gencosmo.sampling.posterior import EVALUATIONS
+from gencosmo.tasks.domain import judge_domain
+from gencosmo.tasks.prepared import Prepared, prepare
+
+__all__ = ["denoise", "inpaint"]
+
+Progress = Callable[[int, int], None]
+
+
+def inpaint(
+    image: Any,
+    mask: Any = None,
+    *,
+    ivar: Any = None,
+    prior: str | DiffusionPrior = "sky",
+    target: World = "frame",
+    samples: int = 0,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    max_fill: float = 0.6,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Fill masked pixels with their posterior mean, and say how uncertain it is.
+
+    Parameters
+    ----------
+    image : ndarray (H, W) or (C, H, W), masked array, NDData, CCDData, path, or Image
+        In any linear units; never written to. NaN counts as masked.
+    mask : array-like (H, W) or (C, H, W), optional
+        True or non-zero = bad, to be filled.
+    ivar : array-like or float, optional
+        Inverse variance in the image's units; needed for ``target="scene"``.
+    prior : str or DiffusionPrior
+        Name of a shipped prior, path of a card, or a loaded prior.
+    target : {"frame", "scene"}
+        What a filled pixel should be: the pixel as it would be observed again (`std` is then the scatter of a
+        re-observed pixel), or the noise-free scene behind it.
+    samples : int
+        Posterior samples to draw; 0 gives mean and std of one pass, deterministically.
+    steps : int, optional
+        Network evaluations per sample; default 16.
+    seed : int
+        Seed of the samples: the same seed gives the same bytes, whatever the batch, the threads or the section read.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
+    max_fill : float
+        Largest share of masked pixels in a channel.
+    progress : callable, optional
+        ``progress(done, total)``.
+    cancel : threading.Event, optional
+        Stops the work with `Cancelled` when set.
+
+    Returns
+    -------
+    Result
+        `mean` and `std` in the shape and units of the input; pixels that were not masked are bit-identical and have
+        std 0.
+
+    Raises
+    ------
+    InputError
+        Shapes that differ, too little to work from, no noise for ``scene``.
+    UsageError
+        Options out of range.
+    PriorError, DeviceError
+        From loading the prior.
+    """
+    asked = as_image(image, mask, ivar)
+    _check_options(target, samples, steps)
+    if not asked.mask.any():
+        return _untouched(asked, target)
+    require_signal(asked, max_fill=max_fill)
+    return _posterior(
+        asked, prior, target, only_masked=True, samples=samples, steps=steps, seed=seed, device=device,
+        progress=progress, cancel=cancel,
+    )
+
+
+def denoise(
+    image: Any,
+    ivar: Any = None,
+    *,
+    mask: Any = None,
+    prior: str | DiffusionPrior = "sky",
+    samples: int = 0,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    max_fill: float = 0.6,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Estimate the noise-free scene behind every pixel, masked ones included.
+
+    Parameters
+    ----------
+    image, mask, prior, samples, steps, seed, device, max_fill, progress, cancel
+        As for :func:`inpaint`.
+    ivar : array-like or float
+        Inverse variance of the pixels; may come with the image.
+
+    Returns
+    -------
+    Result
+        With ``target="scene"``; `std` is the uncertainty of the scene, everywhere.
+
+    Raises
+    ------
+    InputError
+        When the noise is not known, and as :func:`inpaint`.
+    """
+    asked = as_image(image, mask, ivar)
+    _check_options("scene", samples, steps)
+    require_signal(asked, max_fill=max_fill)
+    return _posterior(
+        asked, prior, "scene", only_masked=False, samples=samples, steps=steps, seed=seed, device=device,
+        progress=progress, cancel=cancel,
+    )
+
+
+def _check_options(target: str, samples: int, steps: int | None) -> None:
+    if target not in TARGETS:
+        raise UsageError(f"target is {target!r}, expected one of {', '.join(TARGETS)}", code="target")
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 0 <= samples <= 4096:
+        raise UsageError(f"samples is {samples!r}, expected a whole number from 0 to 4096", code="usage")
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 4096):
+        raise UsageError(f"steps is {steps!r}, expected a whole number from 2 to 4096", code="usage")
+
+
+def _untouched(image: Image, target: World) -> Result:
+    """Nothing is masked: a copy."""
+    return Result(
+        mean=image.restore(image.data.copy()),
+        std=image.restore(np.zeros(image.shape, np.float32)),
+        filled=image.restore(np.zeros(image.shape, np.bool_)),
+        flags=None if image.flags is None else image.restore(image.flags.copy()),
+        target=target,
+        unit=image.unit,
+    )
+
+
+def _posterior(
+    image: Image,
+    prior: str | DiffusionPrior,
+    world: World,
+    *,
+    only_masked: bool,
+    samples: int,
+    steps: int | None,
+    seed: int,
+    device: str,
+    progress: Progress | None,
+    cancel: threading.Event | None,
+) -> Result:
+    start = time.perf_counter()
+    denoiser = load_prior(prior, device) if not isinstance(prior, DiffusionPrior) else prior
+    extra = judge_domain(image, denoiser.card)
+    prepared = prepare(image, world, seed=seed, device=str(denoiser.device))
+    canvas, ready = prepared.canvas, time.perf_counter()
+    moving = canvas.sigma_obs.isinf() if only_masked else None
+    evaluations = steps or EVALUATIONS
+    if samples == 0:
+        wanted = canvas.sigma_obs > 0 if moving is None else moving
+        plan = denoiser.plan(canvas, wanted, watch=_watch(progress, cancel))
+        found = predict(denoiser, canvas, world=world, moving=moving, plan=plan)
+    else:
+        found = sample(
+            denoiser, canvas, samples=samples, world=world, evaluations=evaluations, moving=moving,
+            progress=progress, cancel=cancel,
+        )
+    provenance = {
+        "prior": denoiser.card.name, "prior_hash": denoiser.card.weights_sha256, "seed": seed, "samples": samples,
+        "steps": found.evaluations, "device": str(denoiser.device),
+    }
+    timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
+    return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
+
+
+def _watch(progress: Progress | None, cancel: threading.Event | None) -> Progress:
+    """Progress over windows that also looks for a stop sign."""
+
+    def watch(done: int, total: int) -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(f"cancelled after {done} of {total} windows")
+        if progress is not None:
+            progress(done, total)
+
+    return watch
+
+
+def _result(
+    prepared: Prepared,
+    found: Posterior,
+    denoiser: DiffusionPrior,
+    world: World,
+    extra: np.ndarray[Any, np.dtype[np.uint32]],
+    only_masked: bool,
+    provenance: dict[str, Any],
+    timings: dict[str, float],
+) -> Result:
+    image, mask = prepared.image, prepared.image.mask
+    mean, std = prepared.values(found.mean), prepared.spreads(found.std)
+    draws = None if found.samples is None else prepared.values(found.samples)
+    if only_masked:
+        mean, std = np.where(mask, mean, image.data), np.where(mask, std, np.float32(0))
+        draws = None if draws is None else np.where(mask, draws, image.data)
+    flags = np.zeros(mask.shape, np.uint32) if image.flags is None else image.flags.copy()
+    flags |= extra | np.where(mask, np.uint32(bits("FILLED")), np.uint32(0))
+    return Result(
+        mean=image.restore(mean),
+        std=image.restore(std),
+        samples=None if draws is None else image.restore(draws),
+        filled=image.restore(mask),
+        flags=image.restore(flags),
+        target=world,
+        unit=image.unit,
+        quantiles={0.68: denoiser.quantile("68", world), 0.95: denoiser.quantile("95", world)},
+        provenance=provenance,
+        timings=timings,
+    )
