@@ -16,12 +16,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gencosmo.ops._dispatch import define, wants_grad
+
 KERNEL = 5
 RAW_CHANNELS = KERNEL * KERNEL + 3
 """Kernel weights, weight of the base against the smooth fill, residual, log variance over d^2."""
 ETA = 0.2
 """The pull to the data starts at levels below this share of the local roughness."""
 LOG_VAR_MIN, LOG_VAR_MAX = -12.0, 18.0
+
+_apply = define(
+    "apply_kernels(Tensor raw, Tensor win, Tensor local, Tensor(a!) mean, Tensor(b!) var) -> ()", "apply_kernels"
+)
+
+
+def apply_kernels(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Tensor) -> None:
+    """Write the posterior mean and variance of windows.
+
+    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the graph).
+
+    Parameters
+    ----------
+    raw : Tensor (B, 28, h, w) float32, bfloat16 or float16
+        The network's output, row-major or channels_last. See :func:`apply_kernels_reference`.
+    win : Tensor (B, 5, h, w) float32
+        Rows ``z, sigma, base, base_var, smooth``.
+    local : Tensor (B, 5, h, w) float32
+        ``x0, m, s, d, gate`` of :func:`~gencosmo.ops.precondition.precondition`.
+    mean, var : Tensor (B, 1, h, w) float32
+        Overwritten.
+    """
+    if wants_grad(raw, win, local):
+        for out, value in zip((mean, var), apply_kernels_reference(raw.to(win.dtype), win, local), strict=True):
+            out.copy_(value)
+        return
+    _apply(raw, win, local, mean, var)
 
 
 def _neighbours(x: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from gencosmo.ops._dispatch import define, refuse_grad
+
 HOLE_SIGMA = 4.0
 """Pixels noisier than this, in network flux, are bridged rather than trusted."""
 MAX_PIXELS = 65536
@@ -23,6 +25,48 @@ CLIP_SIGMAS = 6.0
 """The surface stays within this many standard deviations of the pyramid's value."""
 RESIDUAL_FLOOR = 1e-12
 """Conjugate gradients stop when the squared residual has fallen by this factor."""
+
+_fill = define(
+    "biharmonic_fill_(Tensor(a!) fields, Tensor layout, Tensor pixels, Tensor starts, Tensor planes, "
+    "Tensor(b!) workspace, int iterations, float limit) -> ()",
+    "biharmonic_fill",
+)
+
+
+def biharmonic_workspace(size: int, holes: int) -> int:
+    """Floats of workspace that :func:`biharmonic_fill_` needs for a canvas of `size` pixels with `holes`."""
+    return size + 3 * holes
+
+
+def biharmonic_fill_(
+    fields: Tensor,
+    layout: Tensor,
+    pixels: Tensor,
+    starts: Tensor,
+    planes: Tensor,
+    workspace: Tensor,
+    iterations: int = ITERATIONS,
+    limit: float = CLIP_SIGMAS,
+) -> None:
+    """Write row ``smooth`` of a canvas from its rows ``base`` and ``base_var``, in place.
+
+    Parameters
+    ----------
+    fields : Tensor (5, N) float32
+        Rows ``z, sigma, base, base_var, smooth``; ``smooth`` is ``base`` outside the components.
+    layout : Tensor (P, 6) int64
+        Planes: ``offset, H, W, row0, col0, key``.
+    pixels, starts, planes : Tensor (K,), (M + 1,), (M,) int64
+        The components, see :func:`hole_components`.
+    workspace : Tensor (S,) float32
+        Scratch of at least :func:`biharmonic_workspace` floats.
+    iterations : int
+        Steps of conjugate gradients at most.
+    limit : float
+        The result stays within ``limit sqrt(base_var)`` of ``base``.
+    """
+    refuse_grad("biharmonic_fill_", fields)
+    _fill(fields, layout, pixels, starts, planes, workspace, iterations, limit)
 
 
 def hole_components(

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gencosmo.ops._dispatch import define, wants_grad
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA, laplacian
 
 FEATURES = 12
@@ -31,6 +32,41 @@ LAPLACIAN_GAIN = 20.0
 """Variance of the four-neighbour Laplacian of unit white noise."""
 SPREAD_SHARE = 1e-4
 """How little the spread counts in the roughness where good pixels are near; it is all there is where none is."""
+
+SCRATCH = 4
+"""Planes of scratch per window."""
+
+_precondition = define(
+    "precondition(Tensor win, Tensor world, float prior_var, Tensor(a!) features, Tensor(b!) local, "
+    "Tensor(c!) workspace) -> ()",
+    "precondition",
+)
+
+
+def precondition(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
+    """Write features and local statistics of windows.
+
+    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the graph).
+
+    Parameters
+    ----------
+    win : Tensor (B, 5, h, w) float32
+        Rows ``z, sigma, base, base_var, smooth``.
+    world : Tensor (B,) float32
+        0 for ``frame``, 1 for ``scene``.
+    prior_var : float
+        Variance of the prior.
+    features : Tensor (B, 12, h, w) float32, bfloat16 or float16
+        Overwritten; row-major or channels_last. See :func:`precondition_reference`.
+    local : Tensor (B, 5, h, w) float32
+        Overwritten with ``x0, m, s, d, gate``.
+    """
+    if wants_grad(win, world):
+        for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
+            out.copy_(value)
+        return
+    workspace = win.new_empty((win.shape[0], SCRATCH, *win.shape[2:]))
+    _precondition(win, world, prior_var, features, local, workspace)
 
 
 def box_mean(x: Tensor, size: int = BOX) -> Tensor:

@@ -17,10 +17,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gencosmo import _core
+from gencosmo.ops._dispatch import define, refuse_grad
+
 DETAIL_FLOOR = 0.01
 """Smallest detail variance, in squared network flux."""
 DETAIL_DECAY = 0.25
 """Share of its parent's detail variance that a block inherits at least."""
+
+_fill = define(
+    "pyramid_fill_(Tensor(a!) fields, Tensor layout, Tensor(b!) workspace, float prior_mean, float prior_var) -> ()",
+    "pyramid_fill",
+)
+
+
+def pyramid_workspace(layout: Tensor) -> int:
+    """Floats of workspace that :func:`pyramid_fill_` needs for these planes; `layout` (P, 6) int64."""
+    return int(_core.pyramid_workspace(layout.cpu()))
+
+
+def pyramid_fill_(
+    fields: Tensor, layout: Tensor, workspace: Tensor, prior_mean: float, prior_var: float
+) -> None:
+    """Write rows ``base`` and ``base_var`` of a canvas from its rows ``z`` and ``sigma``, in place.
+
+    Parameters
+    ----------
+    fields : Tensor (5, N) float32
+        Rows ``z, sigma, base, base_var, smooth``, in network flux; ``sigma = inf`` means unknown.
+    layout : Tensor (P, 6) int64
+        Planes: ``offset, H, W, row0, col0, key``.
+    workspace : Tensor (M,) float32
+        Scratch of at least :func:`pyramid_workspace` floats.
+    prior_mean, prior_var : float
+        What is known of the mean of a whole plane before looking at it.
+    """
+    refuse_grad("pyramid_fill_", fields)
+    _fill(fields, layout, workspace, prior_mean, prior_var)
 
 
 def _children(x: Tensor, fill: float) -> Tensor:

@@ -1,0 +1,42 @@
+// apply_kernels: predicted 5x5 kernels over the filled neighbourhood, the residual, and the limits that hold whatever
+// the network says; see gencosmo/ops/apply_kernels.py. No unfolded copy is made.
+#pragma once
+#include "canvas.hpp"
+#include "elementary.hpp"
+#include "half.hpp"
+#include "isa.hpp"
+
+namespace gencosmo {
+
+constexpr int kReach = 2, kSide = 5, kTaps = 25, kRawChannels = 28;
+constexpr float kEta = 0.2f, kLogVarMin = -12.0f, kLogVarMax = 18.0f;
+
+struct ApplyArgs {
+  const void* raw;     // (count, 28, height, width), strides below, in elements
+  const float* win;    // (count, 5, height, width)
+  const float* local;  // (count, 5, height, width): x0, m, s, d, gate
+  float *mean, *var;   // (count, 1, height, width)
+  int64_t count, height, width, window_stride, channel_stride, pixel_stride;  // strides of `raw`
+  Float type;
+};
+
+struct ApplyPixel {
+  float z, sigma, base, smooth, x0, spread, rough, gate;
+};
+// `dot` is the sum of centred weights times deviations from the local mean; raw values of the last three channels.
+GC_HD void apply_pixel(const ApplyPixel& p, float dot, float base_weight, float residual, float log_var, float& mean, float& var) {
+  float head = p.x0 + p.rough / p.spread * dot;
+  head = head + base_weight * (p.base - p.smooth) + p.gate * p.rough * residual;
+  const bool unknown = is_inf(p.sigma);
+  const float level2 = unknown ? 0.0f : p.sigma * p.sigma;
+  const float pull = (kEta * p.rough) * (kEta * p.rough);
+  const float keep = unknown ? 0.0f : pull / (pull + level2);
+  mean = head + keep * ((unknown ? 0.0f : p.z) - head);
+  const float spread = p.rough * p.rough * natural_exp(at_most(at_least(log_var, kLogVarMin), kLogVarMax));
+  var = unknown ? spread : level2 * spread / (level2 + spread);
+}
+
+GC_CPU_KERNEL(apply_kernels, ApplyArgs)
+GC_CUDA_KERNEL(apply_kernels, ApplyArgs)
+
+}  // namespace gencosmo

@@ -1,0 +1,144 @@
+#include "precondition.hpp"
+
+namespace gencosmo::GC_ISA {
+namespace {
+
+constexpr int64_t kPiece = 64;  // pixels whose features are formed together
+
+// out[x] = sum of value(k) over |k - x| <= reach inside the row.
+template <class Value>
+void row_sums(int64_t width, int64_t reach, float* out, const Value& value) {
+  const int64_t left = min64(reach, width), right = max64(left, width - reach);
+  const auto edge = [&](int64_t x) {
+    float sum = 0.0f;
+    for (int64_t k = box_first(x, reach); k <= box_last(x, reach, width); ++k) sum += value(k);
+    out[x] = sum;
+  };
+  for (int64_t x = 0; x < left; ++x) edge(x);
+#pragma GCC ivdep
+  for (int64_t x = left; x < right; ++x) {
+    float sum = 0.0f;
+    for (int64_t k = -reach; k <= reach; ++k) sum += value(x + k);
+    out[x] = sum;
+  }
+  for (int64_t x = right; x < width; ++x) edge(x);
+}
+void column_sums(const float* sums, int64_t y, int64_t height, int64_t width, int64_t reach, int64_t x0, int64_t n, float* out) {
+  const int64_t first = box_first(y, reach), last = box_last(y, reach, height);
+  for (int64_t j = 0; j < n; ++j) out[j] = 0.0f;
+  for (int64_t k = first; k <= last; ++k) {
+    const float* row = sums + k * width + x0;
+    for (int64_t j = 0; j < n; ++j) out[j] += row[j];
+  }
+}
+
+void pass_sums(const PreRow& r, int64_t y, float prior_var) {
+  const float *base = r.base + y * r.width, *var = r.base_var + y * r.width;
+  row_sums(r.width, kBoxReach, r.sum0 + y * r.width, [=](int64_t k) { return base[k]; });
+  row_sums(r.width, kBoxReach, r.sum1 + y * r.width, [=](int64_t k) { return at_most(var[k], prior_var); });
+}
+
+// Mean of the base; its bounded variance waits in `rough`; sums of squared deviations along the row.
+void pass_mean(const PreRow& r, int64_t y) {
+  float total[kPiece], bounded[kPiece];
+  const int64_t row = y * r.width;
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, total);
+    column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, bounded);
+    for (int64_t j = 0; j < n; ++j) {
+      const float count = box_count(y, x + j, r.height, r.width, kBoxReach);
+      r.mean[row + x + j] = total[j] / count;
+      r.rough[row + x + j] = bounded[j] / count;
+    }
+  }
+  const float *base = r.base + row, *mean = r.mean + row;
+  row_sums(r.width, kBoxReach, r.sum2 + row, [=](int64_t k) { return (base[k] - mean[k]) * (base[k] - mean[k]); });
+}
+
+void pass_spread(const PreRow& r, int64_t y) {
+  float total[kPiece];
+  const int64_t row = y * r.width;
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    column_sums(r.sum2, y, r.height, r.width, kBoxReach, x, n, total);
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t i = row + x + j;
+      const float contrast = total[j] / box_count(y, x + j, r.height, r.width, kBoxReach);
+      const float spread2 = spread_squared(contrast, r.rough[i]);
+      r.x0[i] = filled(r.z[i], r.sigma[i], r.smooth[i], spread2);
+      r.spread[i] = root(spread2);
+      r.gate[i] = contrast / (contrast + kGate);
+    }
+  }
+}
+
+void pass_curve(const PreRow& r, int64_t y) {
+  const int64_t row = y * r.width;
+  float* curve = r.curve + row;
+  for (int64_t x = 0; x < r.width; ++x) curve[x] = four_neighbours(r.x0, y, x, r.height, r.width);
+  const float *sigma = r.sigma + row, *base = r.base + row, *smooth = r.smooth + row;
+  row_sums(r.width, kBoxReach, r.sum0 + row, [=](int64_t k) { return (sigma[k] < kHoleSigma ? 1.0f : 0.0f) * curve[k] * curve[k]; });
+  row_sums(r.width, kBoxReach, r.sum1 + row, [=](int64_t k) { return sigma[k] < kHoleSigma ? 1.0f : 0.0f; });
+  row_sums(r.width, 1, r.sum2 + row, [=](int64_t k) { return (base[k] - smooth[k]) * (base[k] - smooth[k]); });
+}
+
+template <class T>
+void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_t y) {
+  float curve2[kPiece], good[kPiece], disagree[kPiece], f[kFeatures][kPiece];
+  const int64_t row = y * r.width;
+  T* out = static_cast<T*>(a.features) + b * a.window_stride + row * a.pixel_stride;
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, curve2);
+    column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, good);
+    column_sums(r.sum2, y, r.height, r.width, 1, x, n, disagree);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t i = row + x + j;
+      const float count = box_count(y, x + j, r.height, r.width, kBoxReach), spread = r.spread[i];
+      const float rough = root(roughness_squared(curve2[j] / count, good[j] / count, spread * spread));
+      r.rough[i] = rough;
+      const PrePixel p{r.sigma[i], r.base[i], r.base_var[i], r.x0[i], r.mean[i], spread, rough, r.curve[i],
+                       disagree[j] / box_count(y, x + j, r.height, r.width, 1), a.world[b]};
+      float g[kFeatures];
+      pre_features(p, g);
+      for (int c = 0; c < kFeatures; ++c) f[c][j] = g[c];
+    }
+    if (a.pixel_stride == 1) {
+      for (int c = 0; c < kFeatures; ++c) {
+        for (int64_t j = 0; j < n; ++j) narrow(f[c][j], out[c * a.channel_stride + x + j]);
+      }
+    } else {
+      for (int64_t j = 0; j < n; ++j) {
+        for (int c = 0; c < kFeatures; ++c) narrow(f[c][j], out[(x + j) * a.pixel_stride + c * a.channel_stride]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void precondition(const PreconditionArgs& a, int threads) {
+  const int64_t rows = a.count * a.height;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < rows; ++i) pass_sums(pre_row(a, i / a.height), i % a.height, a.prior_var);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < rows; ++i) pass_mean(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < rows; ++i) pass_spread(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < rows; ++i) pass_curve(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < rows; ++i) {
+      const PreRow r = pre_row(a, i / a.height);
+      if (a.type == Float::f32) pass_features<float>(a, r, i / a.height, i % a.height);
+      if (a.type == Float::bf16) pass_features<Bf16>(a, r, i / a.height, i % a.height);
+      if (a.type == Float::f16) pass_features<F16>(a, r, i / a.height, i % a.height);
+    }
+  }
+}
+
+}  // namespace gencosmo::GC_ISA
