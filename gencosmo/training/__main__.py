@@ -1,0 +1,73 @@
+"""`python -m gencosmo.training`: train, export or calibrate a prior from packed frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from gencosmo.priors.network import NetworkShape
+from gencosmo.training.data import hold_out
+from gencosmo.training.pack import Frame, read_packed
+from gencosmo.training.trainer import Settings, Trainer
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m gencosmo.training", description=__doc__)
+    verbs = top.add_subparsers(dest="verb", required=True)
+    train = verbs.add_parser("train", help="train until the minutes are spent; resumes from the checkpoint")
+    train.add_argument("--checkpoint", type=Path, required=True)
+    train.add_argument("--frames", type=Path, nargs="*", default=[], help="packed files; none = simulated sky only")
+    train.add_argument("--minutes", type=float, default=30.0)
+    train.add_argument("--batch", type=int, default=Settings.batch)
+    train.add_argument("--channels", type=int, nargs="+", default=[48, 96, 128])
+    train.add_argument("--blocks", type=int, nargs="+", default=[1, 2, 2])
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="cpu")
+    train.add_argument("--threads", type=int, default=0, help="0 = torch's choice")
+    export = verbs.add_parser("export", help="checkpoint to weights, card and calibration")
+    export.add_argument("--checkpoint", type=Path, required=True)
+    export.add_argument("--facts", type=Path, required=True, help="TOML: name, licence, pixel scale, groups")
+    export.add_argument("--folder", type=Path, required=True)
+    redo = verbs.add_parser("calibrate", help="measure the calibration of exported priors anew")
+    redo.add_argument("cards", type=Path, nargs="+")
+    for verb in (export, redo):
+        verb.add_argument("--frames", type=Path, nargs="+", required=True, help="packed frames of the training")
+        verb.add_argument("--batches", type=int, default=300)
+    return top
+
+
+def train(given: argparse.Namespace, frames: list[Frame]) -> None:
+    """Run the trainer on all but the held-out frames."""
+    # subnormal numbers slow a CPU down a hundredfold and mean nothing in a gradient
+    torch.set_flush_denormal(True)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    settings = Settings(minutes=given.minutes, batch=given.batch, seed=given.seed)
+    kept = hold_out(frames)[0] if frames else []
+    shape = NetworkShape(tuple(given.channels), tuple(given.blocks))
+    trainer = Trainer(kept, shape, settings, given.device)
+    trainer.run(given.checkpoint, report=lambda line: print(line, flush=True))
+
+
+def main() -> None:
+    """Entry point."""
+    given = parser().parse_args()
+    frames = read_packed(given.frames) if given.frames else []
+    if given.verb == "train":
+        train(given, frames)
+        return
+    from gencosmo.training.export import export_prior, recalibrate
+
+    if given.verb == "export":
+        print(export_prior(given.checkpoint, given.facts, frames, given.folder, given.batches))
+        return
+    for card in given.cards:
+        recalibrate(card, frames, given.batches)
+        print(card)
+
+
+if __name__ == "__main__":
+    main()

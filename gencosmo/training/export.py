@@ -1,0 +1,108 @@
+"""From a checkpoint to a prior: weights, card with test vector, calibration, as three files of one name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gencosmo.errors import InputError
+from gencosmo.priors.cards import Card, file_sha256
+from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.priors.vector import make_vector
+from gencosmo.training.calibrate import calibrate
+from gencosmo.training.data import hold_out
+from gencosmo.training.pack import Frame
+from gencosmo.training.trainer import Settings
+
+__all__ = ["export_prior", "recalibrate"]
+
+WINDOWS = {"core": 128, "halo": 32, "ramp": 8}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A trainer's checkpoint.
+
+    Raises
+    ------
+    InputError
+        When it is not one.
+    """
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    missing = {"average", "shape", "settings", "step", "elapsed"} - set(state)
+    if missing:
+        raise InputError(f"{path} is not a checkpoint: {sorted(missing)} missing", code="bad_checkpoint")
+    return state
+
+
+def network_of(state: dict[str, Any]) -> DenoiserNetwork:
+    """The averaged network of a checkpoint."""
+    network = DenoiserNetwork(NetworkShape(**{key: tuple(value) for key, value in state["shape"].items()}))
+    network.load_state_dict(state["average"])
+    return network.eval()
+
+
+def export_prior(
+    checkpoint: Path, facts: Path, frames: Sequence[Frame], folder: Path, batches: int = 300
+) -> Path:
+    """Write ``NAME.safetensors``, ``NAME.json`` and ``NAME.calibration.json``; returns the card's path.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Of the trainer.
+    facts : Path
+        TOML with what only a person knows: name, description, licence, pixel_scale, training groups.
+    frames : sequence of Frame
+        The packed frames of the training; the held-out ones calibrate.
+    folder : Path
+        Where the files go.
+    batches : int
+        Validation batches for the calibration.
+    """
+    from safetensors.torch import save_file
+
+    state, known = read_checkpoint(checkpoint), tomllib.loads(facts.read_text())
+    network, settings = network_of(state), Settings(**state["settings"])
+    folder.mkdir(parents=True, exist_ok=True)
+    card_file = folder / f"{known['name']}.json"
+    weights = card_file.with_suffix(".safetensors")
+    save_file({key: value.half().contiguous() for key, value in network.state_dict().items()}, weights)
+    # what users load is the rounded network: calibrate and test that one
+    network.load_state_dict({key: value.half().float() for key, value in network.state_dict().items()})
+    training = {
+        **known.get("training", {}),
+        "tiles": state["step"] * settings.batch,
+        "tile": settings.tile,
+        "minutes": round(state["elapsed"] / 60, 1),
+        "seed": settings.seed,
+    }
+    card = Card(
+        name=known["name"], description=known["description"], licence=known["licence"],
+        weights_sha256=file_sha256(weights), shape=network.shape.to_dict(), prior_var=settings.prior_var,
+        sigma_max=known["sigma_max"], correlation_length=known["correlation_length"],
+        pixel_scale=tuple(known["pixel_scale"]), largest_hole=known["largest_hole"], training=training, **WINDOWS,
+    )
+    calibration = calibrate(network, hold_out(frames)[1], settings, card.weights_sha256, batches)
+    calibration.write(card_file.with_name(f"{card.name}.calibration.json"))
+    card = replace(card, test_vector=make_vector(DiffusionPrior(network, card, calibration)))
+    card.write(card_file)
+    return card_file
+
+
+def recalibrate(card_file: Path, frames: Sequence[Frame], batches: int = 300) -> None:
+    """Measure the calibration and the test vector of an exported prior anew.
+
+    The file is the old one to the byte when nothing changed.
+    """
+    prior = DiffusionPrior.load(card_file)
+    settings = Settings(prior_var=prior.card.prior_var, bfloat16=False, seed=int(prior.card.training.get("seed", 0)))
+    measured = calibrate(prior.network, hold_out(frames)[1], settings, prior.card.weights_sha256, batches)
+    measured.write(card_file.with_name(f"{prior.card.name}.calibration.json"))
+    renewed = DiffusionPrior(prior.network, prior.card, measured)
+    replace(prior.card, test_vector=make_vector(renewed)).write(card_file)
