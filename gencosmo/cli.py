@@ -7,7 +7,7 @@ interrupted.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -113,7 +113,7 @@ def inpaint(
         )  # fmt: skip
         job = Job(
             prior=prior,
-            target=target,
+            target=cast(Literal["frame", "scene"], target),  # Job refuses anything else
             samples=samples,
             steps=steps,
             seed=seed,

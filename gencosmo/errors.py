@@ -34,6 +34,7 @@ __all__ = [
     "StorageError",
     "TooLargeError",
     "UsageError",
+    "digits",
 ]
 
 
@@ -162,6 +163,11 @@ class Cancelled(GencosmoError):  # noqa: N818 (somebody wanted it)
     exit_code = 130
     http_status = 409
     default_code = "cancelled"
+
+
+def digits(number: int) -> str:
+    """Return a number with its digits in groups of three, as messages show bytes: `16 800`."""
+    return f"{number:_}".replace("_", " ")
 
 
 class GencosmoWarning(UserWarning):

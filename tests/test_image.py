@@ -129,7 +129,7 @@ def test_paths_go_through_a_reader(tmp_path):
 
 def test_a_path_without_a_reader_says_what_to_import(monkeypatch):
     monkeypatch.setattr("gencosmo.image._readers", [])
-    with pytest.raises(UsageError, match="import gencosmo.io") as caught:
+    with pytest.raises(UsageError, match="no reader for the path") as caught:
         as_image("x.fits")
     assert caught.value.code == "no_reader"
 

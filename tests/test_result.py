@@ -18,7 +18,7 @@ def test_interval_takes_stored_widths_and_nothing_else():
     assert np.allclose(low, 1 - 5.2)
     assert np.allclose(high, 1 + 5.2)
     assert low.dtype == np.float32
-    with pytest.raises(UsageError, match="0.9; stored levels: 0.68, 0.95"):
+    with pytest.raises(UsageError, match="stored levels"):
         result.interval(0.9)
     with pytest.raises(UsageError, match="none"):
         make().interval(0.68)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from gencosmo.errors import GencosmoError, UsageError
 from gencosmo.image import Image
@@ -17,8 +17,9 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import FitsFile
 from gencosmo.result import Result
 
-__all__ = ["OPS", "FileReport", "Hooks", "Job", "plane_seed"]
+__all__ = ["OPS", "FileReport", "Hooks", "Job", "Target", "plane_seed", "prior_identity"]
 
+Target = Literal["frame", "scene"]
 Progress = Callable[[int, int], None]
 OnPlane = Callable[[Image, Result], None]
 
@@ -43,6 +44,7 @@ def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
         steps=job.steps,
         seed=seed,
         device=job.device,
+        max_fill=job.max_fill,
         progress=hooks.progress,
         cancel=hooks.cancel,
     )
@@ -63,7 +65,7 @@ class Job:
 
     op: str = "inpaint"
     prior: Any = "sky"
-    target: str = "frame"
+    target: Target = "frame"
     samples: int = 0
     steps: int | None = None
     seed: int = 0
@@ -81,7 +83,7 @@ class Job:
         _within("samples", self.samples, 0, 4096)
         _within("seed", self.seed, 0, 2**64 - 1)
         if self.steps is not None:
-            _within("steps", self.steps, 1, 4096)
+            _within("steps", self.steps, 2, 4096)
         if not 0 < self.max_fill <= 1:
             raise UsageError(f"max_fill is {self.max_fill:g}, expected a share above 0 and up to 1")
 
@@ -89,7 +91,7 @@ class Job:
         """Hash of everything that can change an output: all options, and the files they name."""
         words = {
             "op": self.op,
-            "prior": str(self.prior),
+            "prior": prior_identity(self.prior),
             "target": self.target,
             "samples": self.samples,
             "steps": self.steps,
@@ -105,6 +107,20 @@ class Job:
             "files": sorted(other.source.sha256() for other in companions),
         }
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def prior_identity(prior: Any) -> str:
+    """Return the hash of a prior's weights: the name alone would not tell that they were trained again.
+
+    Raises
+    ------
+    PriorError
+        `model_not_found`, before anything is read or computed.
+    """
+    from gencosmo.priors.cards import Card, card_path
+
+    card = prior.card if hasattr(prior, "card") else Card.read(card_path(prior))
+    return f"{card.name}:{card.weights_sha256}"
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

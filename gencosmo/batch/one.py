@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, plane_seed
+from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, plane_seed
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
@@ -36,7 +36,7 @@ def process_file(
     *,
     op: str = "inpaint",
     prior: Any = "sky",
-    target: str = "frame",
+    target: Target = "frame",
     samples: int = 0,
     steps: int | None = None,
     seed: int = 0,
@@ -110,6 +110,7 @@ def run_file(
     dry_run: bool = False,
 ) -> FileReport:
     """Run a job on a file; `process_file` with its options packed."""
+    job.digest()  # an unknown prior is told before anything is read
     report = FileReport(path_in, path_out)
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import IO
 
-from gencosmo.errors import StorageError, UsageError
+from gencosmo.errors import StorageError, UsageError, digits
 
 __all__ = ["check_output", "write_atomic"]
 
@@ -107,8 +107,6 @@ def _sync_folder(folder: str) -> None:
 
 def _storage(error: OSError, path: str, folder: str) -> StorageError:
     if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(folder).free
-        return StorageError(
-            f"disk full while writing {path}: {free:,} bytes free".replace(",", " "), code="disk_full"
-        )
+        free = digits(shutil.disk_usage(folder).free)
+        return StorageError(f"disk full while writing {path}: {free} bytes free", code="disk_full")
     return StorageError(f"cannot write {path}: {error.strerror or error}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gencosmo.errors import FormatError, InputError, TooLargeError
+from gencosmo.errors import FormatError, InputError, TooLargeError, digits
 from gencosmo.io.cards import BLOCK, Cards
 from gencosmo.io.source import Source
 
@@ -179,8 +179,8 @@ def _scan(source: Source, limits: Limits) -> list[Hdu]:
         available = source.need(hdu.stop)
         if available < hdu.end:
             raise InputError(
-                f"HDU {hdu.name or hdu.index} needs {hdu.end - hdu.data:,} bytes of data, "
-                f"file has {max(0, available - hdu.data):,}".replace(",", " "),
+                f"HDU {hdu.name or hdu.index} needs {digits(hdu.end - hdu.data)} bytes of data, "
+                f"file has {digits(max(0, available - hdu.data))}",
                 code="truncated",
                 hint="re-transfer the file",
             )

@@ -13,7 +13,7 @@ import zlib
 from hashlib import sha256
 from types import TracebackType
 
-from gencosmo.errors import FormatError, InputError, TooLargeError
+from gencosmo.errors import FormatError, InputError, TooLargeError, digits
 
 __all__ = ["Source"]
 
@@ -97,9 +97,7 @@ class Source:
     def _unpack(self, end: int) -> None:
         if end > self.limit:
             raise TooLargeError(
-                f"{self.path} unpacks to more than {self.limit:,} bytes from {self.file_bytes:,}".replace(
-                    ",", " "
-                ),
+                f"{self.path} unpacks to more than {digits(self.limit)} bytes from {digits(self.file_bytes)}",
                 hint="unpack it yourself if you trust it",
             )
         assert isinstance(self._buffer, bytearray)
@@ -117,9 +115,7 @@ class Source:
                 self._ended = True
         elif not block:
             raise InputError(
-                f"{self.path} is a truncated gzip file: {len(self._buffer):,} bytes came out".replace(
-                    ",", " "
-                ),
+                f"{self.path} is a truncated gzip file: {digits(len(self._buffer))} bytes came out",
                 code="truncated",
                 hint="re-transfer the file",
             )
