@@ -10,7 +10,7 @@ import torch
 from gencosmo.priors.network import NetworkShape
 from gencosmo.training.data import hold_out
 from gencosmo.training.pack import Frame, read_packed
-from gencosmo.training.trainer import Settings, Trainer
+from gencosmo.training.trainer import Settings, Trainer, sky_draws
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     settings = Settings(minutes=given.minutes, batch=given.batch, seed=given.seed)
     kept = hold_out(frames)[0] if frames else []
     shape = NetworkShape(tuple(given.channels), tuple(given.blocks))
-    trainer = Trainer(kept, shape, settings, given.device)
+    trainer = Trainer(sky_draws(kept, settings, given.seed, given.device), shape, settings, given.device)
     trainer.run(given.checkpoint, report=lambda line: print(line, flush=True))
 
 

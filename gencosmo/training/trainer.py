@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from gencosmo.ops.apply_kernels import apply_kernels_reference
-from gencosmo.ops.precondition import precondition_reference
+from gencosmo.ops.precondition import FEATURES, LOCALS, precondition
 from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
-from gencosmo.training.data import TileSource
-from gencosmo.training.levels import Task, make_task, noise_map
+from gencosmo.training.draws import Draws, SkyDraws
+from gencosmo.training.levels import Task
 from gencosmo.training.loss import Loss, denoising_loss
-from gencosmo.training.masks import draw_holes
 from gencosmo.training.pack import Frame
-from gencosmo.training.simulate import simulate_sky
 
 Report = Callable[[str], None]
 
@@ -62,74 +60,48 @@ class Settings:
 def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
     """Differentiable forward pass of a task: mean, variance and local roughness, each (B, H, W)."""
     win = tile_windows(task.z, task.sigma, settings.prior_var)
-    features, local = precondition_reference(win, task.world, settings.prior_var)
+    batch, _rows, height, width = win.shape
+    features = torch.empty(batch, FEATURES, height, width, device=win.device).to(memory_format=torch.channels_last)
+    local = torch.empty(batch, LOCALS, height, width, device=win.device)
+    precondition(win, task.world, settings.prior_var, features, local)
     with torch.autocast(win.device.type, torch.bfloat16, enabled=settings.bfloat16):
-        raw = network(features.to(memory_format=torch.channels_last))
+        raw = network(features)
     mean, var = apply_kernels_reference(raw.float(), win, local)
     return mean[:, 0], var[:, 0], local[:, 3]
 
 
+def sky_draws(
+    frames: Sequence[Frame], settings: Settings, seed: int, device: torch.device | str = "cpu"
+) -> SkyDraws:
+    """The draws that these settings describe."""
+    return SkyDraws(
+        frames, batch=settings.batch, tile=settings.tile, real_share=settings.real_share,
+        scene_share=settings.scene_share, pool=settings.simulated_pool, uses=settings.pool_uses, seed=seed,
+        device=torch.device(device),
+    )  # fmt: skip
+
+
 class Trainer:
-    """Trains a denoiser network.
+    """Trains a denoiser network on whatever its draws ask.
 
     Parameters
     ----------
-    frames : sequence of Frame
-        Real frames; may be empty, then everything is simulated.
+    draws : Draws
     shape : NetworkShape
     settings : Settings
     device : str
     """
 
-    def __init__(
-        self, frames: Sequence[Frame], shape: NetworkShape, settings: Settings, device: str = "cpu"
-    ) -> None:
+    def __init__(self, draws: Draws, shape: NetworkShape, settings: Settings, device: str = "cpu") -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.device = settings, torch.device(device)
+        self.settings, self.device, self.draws = settings, torch.device(device), draws
         self.network = DenoiserNetwork(shape).to(self.device).to(memory_format=torch.channels_last)
         self.average = DenoiserNetwork(shape).to(self.device)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
         )
-        self.generator = Generator(self.device).manual_seed(settings.seed)
-        self.source = TileSource(frames, settings.tile, settings.seed) if frames else None
-        self.rng = torch.Generator().manual_seed(settings.seed + 1)
         self.step, self.elapsed = 0, 0.0
-        self._pool: tuple[Tensor, Tensor] | None = None
-
-    def simulated(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Noise-free truth and variance of `batch` simulated tiles, from a pool that is renewed now and then."""
-        settings = self.settings
-        uses = max(1, settings.simulated_pool * settings.pool_uses // max(1, batch))
-        if self._pool is None or self.step % uses == 0:
-            sky = simulate_sky(settings.simulated_pool, settings.tile, self.generator, self.device)
-            self._pool = sky.truth, sky.variance
-        pick = torch.randperm(settings.simulated_pool, generator=self.rng)[:batch].to(self.device)
-        truth, variance = (x[pick] for x in self._pool)
-        turns = int(torch.randint(0, 4, (1,), generator=self.rng))
-        return truth.rot90(turns, (1, 2)), variance.rot90(turns, (1, 2))
-
-    def draw(self) -> Task:
-        """One batch of questions."""
-        settings = self.settings
-        n_real = round(settings.batch * settings.real_share) if self.source else 0
-        truth, variance = self.simulated(settings.batch - n_real)
-        noise = noise_map(variance, self.generator)
-        n = truth.shape[0]
-        scene = torch.rand(n, generator=self.generator, device=self.device) < settings.scene_share
-        frame = truth + noise * torch.randn(truth.shape, generator=self.generator, device=self.device)
-        target = torch.where(scene[:, None, None], truth, frame)
-        observed = torch.where(scene[:, None, None], noise, torch.zeros_like(noise))
-        good = torch.ones_like(target, dtype=torch.bool)
-        if self.source:
-            tiles, usable = (torch.from_numpy(x).to(self.device) for x in self.source.draw(n_real))
-            target, good = torch.cat([target, tiles]), torch.cat([good, usable])
-            observed = torch.cat([observed, torch.zeros_like(tiles)])
-            scene = torch.cat([scene, torch.zeros(n_real, dtype=torch.bool, device=self.device)])
-        seed = int(torch.randint(0, 2**31, (1,), generator=self.rng))
-        holes = torch.from_numpy(draw_holes(target.cpu().numpy(), _numpy_rng(seed))).to(self.device)
-        return make_task(target, observed, holes, good, scene.float(), self.generator)
 
     def progress(self) -> float:
         """Share of the budget that has passed, 0 to 1."""
@@ -180,8 +152,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
         # other draws than before the kill, or the same tiles would come again
-        for generator in (self.generator, self.rng):
-            generator.manual_seed(self.settings.seed + self.step)
+        self.draws.reseed(self.settings.seed + self.step)
 
     def run(self, checkpoint: Path, report: Report = print) -> None:
         """Train until the budget is spent, resuming from `checkpoint` where it exists."""
@@ -191,7 +162,7 @@ class Trainer:
         watch, saved = [0.0, 0.0], self.elapsed
         while self.progress() < 1:
             start = time.perf_counter()
-            loss = self.update(self.draw())
+            loss = self.update(self.draws.draw())
             self.elapsed += time.perf_counter() - start
             for i, value in enumerate((loss.square, loss.likelihood)):
                 watch[i] += 0.01 * (float(value) - watch[i]) if watch[i] else float(value)
@@ -203,8 +174,3 @@ class Trainer:
                 saved = self.elapsed
         self.save(checkpoint)
 
-
-def _numpy_rng(seed: int):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.random.default_rng(seed)

@@ -1,0 +1,108 @@
+"""Where a training batch comes from: real tiles and simulated sky, holes, levels, one question per tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from gencosmo.training.data import TileSource
+from gencosmo.training.levels import Task, make_task, noise_map
+from gencosmo.training.masks import draw_holes
+from gencosmo.training.pack import Frame
+from gencosmo.training.simulate import simulate_sky
+
+__all__ = ["Draws", "SkyDraws"]
+
+
+class Draws(Protocol):
+    """A source of questions; the trainer asks for one batch per step."""
+
+    def draw(self) -> Task:
+        """One batch."""
+        ...
+
+    def reseed(self, seed: int) -> None:
+        """Start another sequence of draws, after a resumed run."""
+        ...
+
+
+class SkyDraws:
+    """Questions about real and simulated sky.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Real frames; may be empty, then everything is simulated.
+    batch, tile : int
+        Tiles per batch and their side.
+    real_share : float
+        Share of real tiles in a batch (only with frames).
+    scene_share : float
+        Share of simulated tiles that ask for the noise-free scene; real tiles always ask for the frame.
+    pool, uses : int
+        Simulated tiles are drawn from a pool of this size, renewed when each has been used about `uses` times.
+    seed : int
+    device : str
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        *,
+        batch: int,
+        tile: int,
+        real_share: float,
+        scene_share: float,
+        pool: int,
+        uses: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.batch, self.tile, self.device = batch, tile, device
+        self.real = round(batch * real_share) if frames else 0
+        self.scene_share, self.pool_size, self.uses = scene_share, pool, uses
+        self.source = TileSource(frames, tile, seed) if frames else None
+        self.generator, self.choices = Generator(device), Generator()
+        self.reseed(seed)
+        self._pool: tuple[Tensor, Tensor] | None = None
+        self._used = 0
+
+    def reseed(self, seed: int) -> None:
+        """Start another sequence of draws."""
+        self.generator.manual_seed(seed)
+        self.choices.manual_seed(seed + 1)
+        if self.source is not None:
+            self.source.rng = np.random.default_rng(seed)
+
+    def draw(self) -> Task:
+        """One batch of questions."""
+        truth, variance = self._simulated(self.batch - self.real)
+        noise, count = noise_map(variance, self.generator), truth.shape[0]
+        scene = torch.rand(count, generator=self.generator, device=self.device) < self.scene_share
+        frame = truth + noise * torch.randn(truth.shape, generator=self.generator, device=self.device)
+        target = torch.where(scene[:, None, None], truth, frame)
+        observed = torch.where(scene[:, None, None], noise, torch.zeros_like(noise))
+        good = torch.ones_like(target, dtype=torch.bool)
+        if self.source is not None:
+            tiles, usable = (torch.from_numpy(x).to(self.device) for x in self.source.draw(self.real))
+            target, good = torch.cat([target, tiles]), torch.cat([good, usable])
+            observed = torch.cat([observed, torch.zeros_like(tiles)])
+            scene = torch.cat([scene, torch.zeros(self.real, dtype=torch.bool, device=self.device)])
+        rng = np.random.default_rng(int(torch.randint(0, 2**31, (1,), generator=self.choices)))
+        holes = torch.from_numpy(draw_holes(target.cpu().numpy(), rng)).to(self.device)
+        return make_task(target, observed, holes, good, scene.float(), self.generator)
+
+    def _simulated(self, count: int) -> tuple[Tensor, Tensor]:
+        """Noise-free truth and variance of `count` simulated tiles, turned at random."""
+        if self._pool is None or self._used >= self.pool_size * self.uses:
+            sky = simulate_sky(self.pool_size, self.tile, self.generator, self.device)
+            self._pool, self._used = (sky.truth, sky.variance), 0
+        self._used += count
+        pick = torch.randperm(self.pool_size, generator=self.choices)[:count].to(self.device)
+        turns = int(torch.randint(0, 4, (1,), generator=self.choices))
+        truth, variance = (x[pick].rot90(turns, (1, 2)) for x in self._pool)
+        return truth, variance
