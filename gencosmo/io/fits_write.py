@@ -95,7 +95,7 @@ def write_filled(
         distinct = len(set(versions)) == len(done)
         added.append(partial(_new_planes, item, versions[number - 1] if distinct else number))
     rows = [*read_provenance(file), *(dict(item.provenance) for item in done)]
-    added.append(lambda: [provenance_hdu(rows)])
+    added.append(lambda: provenance_hdu(rows))
     write_atomic(out, _chunks(file, edited, added), overwrite=options.overwrite)
 
 

@@ -7,31 +7,37 @@ the input file, GCMOF HDU, GCMNFILL filled pixels, GCMDATE.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from gencosmo.io.cards import BLOCK
+from gencosmo.io.build import sealed
+from gencosmo.io.cards import Cards, Value, format_card
 from gencosmo.io.hdus import FitsFile
 
 __all__ = ["provenance_hdu", "read_provenance"]
 
 
-def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> bytes:
-    """Return the bytes of a GCM_PROV table HDU."""
-    from astropy.io import fits
-
+def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> list[bytes]:
+    """Return header and data of a GCM_PROV table HDU; equal rows give equal bytes."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = []
-    for name in names:
-        texts = [row.get(name, "").encode("ascii", "replace") for row in rows]
-        width = max(1, *(len(text) for text in texts))
-        columns.append(fits.Column(name=name, format=f"{width}A", array=np.array(texts, dtype=f"S{width}")))
-    table = fits.BinTableHDU.from_columns(columns, name="GCM_PROV")
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer, checksum=True)
-    return buffer.getvalue()[BLOCK:]
+    texts = [[row.get(name, "").encode("ascii", "replace") for name in names] for row in rows]
+    widths = [max(1, *(len(row[i]) for row in texts)) for i in range(len(names))]
+    cards: list[tuple[str, Value, str]] = [
+        ("XTENSION", "BINTABLE", "binary table extension"),
+        ("BITPIX", 8, "array data type"),
+        ("NAXIS", 2, "number of array dimensions"),
+        ("NAXIS1", sum(widths), "bytes per row"),
+        ("NAXIS2", len(rows), "rows"),
+        ("PCOUNT", 0, ""),
+        ("GCOUNT", 1, ""),
+        ("TFIELDS", len(names), "columns"),
+    ]
+    for number, (name, width) in enumerate(zip(names, widths, strict=True), start=1):
+        cards += [(f"TTYPE{number}", name, ""), (f"TFORM{number}", f"{width}A", "")]
+    cards.append(("EXTNAME", "GCM_PROV", "what gencosmo did"))
+    data = b"".join(
+        text.ljust(width, b"\0") for row in texts for text, width in zip(row, widths, strict=True)
+    )
+    return sealed(Cards("".join(format_card(*card) for card in cards).encode()), data)
 
 
 def read_provenance(file: FitsFile) -> list[dict[str, str]]:

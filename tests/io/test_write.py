@@ -194,21 +194,13 @@ def test_trap_1_compressed_planes_come_back_exact(tmp_path, lossy):
 
 def test_a_primary_that_was_compressed_out_becomes_an_extension(tmp_path):
     """fpack keeps ZSIMPLE; written back as it decodes, the file would end before its own new HDUs."""
-    path = write(tmp_path / "a.fits", fits.PrimaryHDU(), fits.CompImageHDU(sky()))
+    write(tmp_path / "a.fits", fits.PrimaryHDU(), fits.CompImageHDU(sky()))
     raw = (tmp_path / "a.fits").read_bytes()
-    old = fits.Card("ZTENSION", "IMAGE").image.encode()[:20]
-    if old in raw:
-        at = raw.index(old)
-        raw = raw[:at] + fits.Card("ZSIMPLE", True).image.encode() + raw[at + 80 :]
-    else:
-        at = raw.index(b"ZBITPIX =")
-        raw = raw[:at] + fits.Card("ZSIMPLE", True).image.encode() + raw[at:]
-        end = raw.index(b"END".ljust(80), at)
-        raw = raw[: end + 80] + raw[end + 160 :]
+    at = raw.index(b"ZTENSION=")
+    raw = raw[:at] + fits.Card("ZSIMPLE", True).image.encode() + raw[at + 80 :]
     (tmp_path / "f.fits").write_bytes(raw)
     mask = plain_file(tmp_path / "m.fits", holes().astype(np.uint8))
     repair(tmp_path / "f.fits", tmp_path / "b.fits", mask=mask)
-    assert path
     with checked(tmp_path / "b.fits") as hdus:
         assert [hdu.name for hdu in hdus[2:]] == ["GCM_FILL", "GCM_STD", "GCM_PROV"]
         assert hdus[1].data.shape == SHAPE
