@@ -24,7 +24,7 @@ except ImportError as error:
 
 __all__ = ["LIBRARY", "define", "refuse_grad", "wants_grad"]
 
-LIBRARY = torch.library.Library("gencosmo", "DEF")
+LIBRARY = torch.library.Library("gencosmo", "DEF")  # type: ignore[no-untyped-call]
 """Keeps the registrations alive."""
 
 
@@ -49,12 +49,19 @@ def define(schema: str, kernel: str) -> Callable[..., None]:
     def call(*arguments: Any) -> None:
         compiled(*arguments, torch.get_num_threads())
 
-    LIBRARY.define(schema)
+    LIBRARY.define(schema)  # type: ignore[no-untyped-call]
     for device in ("CPU", "CUDA"):
-        LIBRARY.impl(name, call, device)
-    torch.library.register_fake(f"gencosmo::{name}", lambda *_arguments: None, lib=LIBRARY)
+        LIBRARY.impl(name, call, device)  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY)
     overload: Callable[..., None] = getattr(torch.ops.gencosmo, name).default
     return overload
+
+
+def _one_device(name: str, arguments: tuple[Any, ...]) -> None:
+    """What an op does to tensors without memory: nothing, but they must agree where they would live."""
+    devices = {str(t.device) for t in arguments if isinstance(t, Tensor)}
+    if len(devices) > 1:
+        raise ValueError(f"gencosmo.ops.{name}: expected tensors on one device, got {', '.join(sorted(devices))}")
 
 
 def wants_grad(*tensors: Tensor) -> bool:

@@ -139,7 +139,9 @@ def pyramid_planes(z: Tensor, sigma: Tensor, prior_mean: float, prior_var: float
 def pyramid_fill_reference_(fields: Tensor, layout: Tensor, prior_mean: float, prior_var: float) -> None:
     """Truth of :func:`pyramid_fill_`: plane by plane through :func:`pyramid_planes`."""
     for offset, height, width, *_ in layout.tolist():
-        rows = fields[:, offset : offset + height * width].view(-1, 1, height, width)
+        rows = fields[:, offset : offset + height * width].view(5, 1, height, width)
+        if height * width == 0:
+            continue
         base, var = pyramid_planes(rows[0], rows[1], prior_mean, prior_var)
         rows[2].copy_(base)
         rows[3].copy_(var)

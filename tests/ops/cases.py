@@ -1,0 +1,233 @@
+"""One row per op: arguments for a seed and for planes of any shapes, what it writes, and its reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gencosmo.ops.apply_kernels import RAW_CHANNELS, apply_kernels, apply_kernels_reference
+from gencosmo.ops.biharmonic_fill import (
+    biharmonic_fill_,
+    biharmonic_fill_reference_,
+    biharmonic_workspace,
+    hole_components,
+)
+from gencosmo.ops.blend import blend_, blend_finish_, blend_finish_reference_, blend_reference_
+from gencosmo.ops.gather import gather, gather_reference
+from gencosmo.ops.moments import moments_, moments_reference_
+from gencosmo.ops.normal import normal_, normal_reference_
+from gencosmo.ops.precondition import FEATURES, LOCALS, SCRATCH, precondition, precondition_reference
+from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_fill_reference_, pyramid_workspace
+from gencosmo.ops.step import step_, step_reference_
+
+Arguments = dict[str, Any]
+SHAPES = ((33, 20), (1, 1), (1, 19), (23, 2), (40, 37))
+"""Odd sides, one pixel, one row, two columns."""
+SIZE, HALO, RAMP = 24, 6, 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """An op, its arguments in order, and which of them it writes."""
+
+    call: Callable[..., None]
+    reference: Callable[..., None]
+    make: Callable[..., Arguments]
+    writes: tuple[str, ...]
+    schema: str
+    scratch: tuple[str, ...] = ()
+    hidden: Callable[[Arguments], Arguments] | None = None
+
+    def arguments(self, seed: int = 0, shapes: tuple[tuple[int, int], ...] = SHAPES) -> Arguments:
+        return self.make(torch.Generator().manual_seed(seed), shapes)
+
+    def run(self, arguments: Arguments) -> dict[str, Tensor]:
+        """What the op writes, from copies of the arguments."""
+        mine = copies(arguments)
+        self.call(**mine)
+        return {name: mine[name] for name in self.writes}
+
+    def expected(self, arguments: Arguments, dtype: torch.dtype) -> dict[str, Tensor]:
+        """What the reference writes when it computes in `dtype`."""
+        mine = {
+            name: value.to(dtype, copy=True) if isinstance(value, Tensor) and value.is_floating_point() else value
+            for name, value in copies(arguments).items()
+        }
+        self.reference(**{name: value for name, value in mine.items() if name not in self.scratch})
+        return {name: mine[name] for name in self.writes}
+
+    def raw_arguments(self, arguments: Arguments) -> tuple[Any, ...]:
+        """Arguments of the registered op, for opcheck."""
+        return tuple((self.hidden(arguments) if self.hidden else arguments).values())
+
+
+def copies(arguments: Arguments) -> Arguments:
+    return {k: v.clone(memory_format=torch.preserve_format) if isinstance(v, Tensor) else v for k, v in arguments.items()}
+
+
+def planes(shapes: tuple[tuple[int, int], ...]) -> tuple[Tensor, int]:
+    """Layout (P, 6) with negative and odd origins, and the number of pixels."""
+    rows, offset = [], 0
+    for p, (height, width) in enumerate(shapes):
+        rows.append([offset, height, width, 7 * p - 3, 5 * p - 6, p << 8 | p % 3])
+        offset += -(-height * width // 16) * 16
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), offset
+
+
+def canvas(g: torch.Generator, shapes: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor]:
+    """Layout and fields with exact, noisy, very noisy and unknown pixels and a bright source."""
+    layout, n = planes(shapes)
+    fields = torch.zeros(5, n)
+    place = torch.arange(n) % 97
+    fields[0] = torch.randn(n, generator=g) + 30 * torch.exp(-(((place - 40) / 8.0) ** 2))
+    fields[1] = 0.1 + 2 * torch.rand(n, generator=g)
+    kind = torch.rand(n, generator=g)
+    fields[1] = torch.where(kind < 0.2, math.inf, torch.where(kind < 0.3, 0.0, torch.where(kind < 0.4, 9.0, fields[1])))
+    fields[0][torch.isinf(fields[1])] = 0
+    fields[2] = fields[0] + 0.3 * torch.randn(n, generator=g)
+    fields[3] = 0.05 + torch.rand(n, generator=g)
+    fields[4] = fields[2] + 0.1 * torch.randn(n, generator=g)
+    return layout, fields
+
+
+def seeds(layout: Tensor) -> Tensor:
+    return torch.arange(layout.shape[0]) * 0x123456789ABCDEF - 5
+
+
+def windows_of(layout: Tensor) -> Tensor:
+    """Windows of SIZE on the grid of every plane, reaching outside."""
+    core, rows = SIZE - 2 * HALO, []
+    for p, (_, height, width, row0, col0, _key) in enumerate(layout.tolist()):
+        for row in range(row0 // core * core, row0 + height, core):
+            rows += [[p, row - row0 - HALO, c - col0 - HALO] for c in range(col0 // core * core, col0 + width, core)]
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
+
+
+def make_normal(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, n = planes(shapes)
+    step, stream = torch.tensor([3]), torch.tensor(1)
+    return {"out": torch.zeros(n), "layout": layout, "seed": seeds(layout), "rng_step": step, "stream": stream}
+
+
+def make_step(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, fields = canvas(g, shapes)
+    n = fields.shape[1]
+    observed = fields[1].clone()
+    fields[1] = torch.where(torch.isinf(observed), 6.0, observed)
+    fields[1][::11] = math.inf
+    coef = torch.tensor([[0.5, 0, 0, 1, 2], [0.25, 1, 0.4, 1, 3], [0.0, 1, 0.3, 1, 4]])
+    return {
+        "fields": fields, "mean": torch.randn(n, generator=g), "var": torch.rand(n, generator=g) - 0.1,
+        "sigma_obs": observed, "clock": torch.where(torch.rand(n, generator=g) < 0.7, 8.0, 0.0),
+        "previous": torch.randn(n, generator=g), "layout": layout, "seed": seeds(layout), "coef": coef,
+        "index": torch.arange(layout.shape[0]) % 3,
+    }  # fmt: skip
+
+
+def make_moments(g: torch.Generator, shapes: Any) -> Arguments:
+    n = planes(shapes)[1]
+    mean, m2, value = torch.randn(n, generator=g), torch.rand(n, generator=g), torch.randn(n, generator=g)
+    return {"count": torch.tensor([4]), "mean": mean, "m2": m2, "value": value}
+
+
+def make_gather(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, fields = canvas(g, shapes)
+    windows = windows_of(layout)
+    return {"fields": fields, "layout": layout, "windows": windows, "out": torch.zeros(len(windows), 5, SIZE, SIZE)}
+
+
+def make_blend(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, n = planes(shapes)
+    windows = windows_of(layout)
+    mean, var = (torch.randn(len(windows), 1, SIZE, SIZE, generator=g) for _ in range(2))
+    mean[:, :, 0, 0] = math.nan  # a halo may hold anything
+    sums = {name: torch.randn(n, generator=g) for name in ("mean", "var", "weight")}
+    return {"mean_w": mean, "var_w": var, "windows": windows, "layout": layout, "halo": HALO, "ramp": RAMP, **sums}
+
+
+def make_finish(g: torch.Generator, shapes: Any) -> Arguments:
+    n = planes(shapes)[1]
+    weight = torch.rand(n, generator=g)
+    weight[::3] = 0
+    return {"mean": torch.randn(n, generator=g), "var": torch.rand(n, generator=g), "weight": weight}
+
+
+def make_pyramid(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, fields = canvas(g, shapes)
+    scratch = torch.empty(pyramid_workspace(layout))
+    return {"fields": fields, "layout": layout, "workspace": scratch, "prior_mean": 0.5, "prior_var": 100.0}
+
+
+def make_biharmonic(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, fields = canvas(g, shapes)
+    pixels, starts, owners = hole_components(fields[1], layout)
+    scratch = torch.empty(biharmonic_workspace(fields.shape[1], pixels.numel()))
+    return {
+        "fields": fields, "layout": layout, "pixels": pixels, "starts": starts, "planes": owners, "workspace": scratch,
+        "iterations": 8, "limit": 6.0,
+    }  # fmt: skip
+
+
+def window_batch(g: torch.Generator, shapes: Any) -> Tensor:
+    made = make_gather(g, shapes)
+    gather_reference(**made)
+    return made["out"][:8].contiguous()
+
+
+def make_precondition(g: torch.Generator, shapes: Any) -> Arguments:
+    win = window_batch(g, shapes)
+    count, _, height, width = win.shape
+    features = torch.zeros(count, FEATURES, height, width).to(memory_format=torch.channels_last)
+    local, world = torch.zeros(count, LOCALS, height, width), torch.arange(count) % 2.0
+    return {"win": win, "world": world, "prior_var": 100.0, "features": features, "local": local}
+
+
+def make_apply(g: torch.Generator, shapes: Any) -> Arguments:
+    made = make_precondition(g, shapes)
+    count, _, height, width = made["win"].shape
+    local = precondition_reference(made["win"], made["world"], 100.0)[1].contiguous()
+    raw = 0.3 * torch.randn(count, RAW_CHANNELS, height, width, generator=g)
+    mean, var = torch.zeros(count, 1, height, width), torch.zeros(count, 1, height, width)
+    return {"raw": raw, "win": made["win"], "local": local, "mean": mean, "var": var}
+
+
+def _precondition_reference(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
+    for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
+        out.copy_(value)
+
+
+def _apply_reference(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Tensor) -> None:
+    for out, value in zip((mean, var), apply_kernels_reference(raw, win, local), strict=True):
+        out.copy_(value)
+
+
+def _with_scratch(arguments: Arguments) -> Arguments:
+    count, _, height, width = arguments["win"].shape
+    return {**arguments, "workspace": torch.empty(count, SCRATCH, height, width)}
+
+
+CASES = {
+    "normal_": Case(normal_, normal_reference_, make_normal, ("out",), "normal_"),
+    "step_": Case(step_, step_reference_, make_step, ("fields", "previous"), "step_"),
+    "moments_": Case(moments_, moments_reference_, make_moments, ("count", "mean", "m2"), "moments_"),
+    "gather": Case(gather, gather_reference, make_gather, ("out",), "gather"),
+    "blend_": Case(blend_, blend_reference_, make_blend, ("mean", "var", "weight"), "blend_"),
+    "blend_finish_": Case(blend_finish_, blend_finish_reference_, make_finish, ("mean", "var"), "blend_finish_"),
+    "pyramid_fill_": Case(
+        pyramid_fill_, pyramid_fill_reference_, make_pyramid, ("fields",), "pyramid_fill_", ("workspace",)
+    ),
+    "biharmonic_fill_": Case(
+        biharmonic_fill_, biharmonic_fill_reference_, make_biharmonic, ("fields",), "biharmonic_fill_",
+        ("planes", "workspace"),
+    ),
+    "precondition": Case(
+        precondition, _precondition_reference, make_precondition, ("features", "local"), "precondition",
+        hidden=_with_scratch,
+    ),
+    "apply_kernels": Case(apply_kernels, _apply_reference, make_apply, ("mean", "var"), "apply_kernels"),
+}  # fmt: skip
