@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gencosmo.sampling.steps import METHODS  # noqa: E402  (the repository root must be on the path first)
-from tests.sampling.cases import NAMES, build, evaluate  # noqa: E402
+from gencosmo.sampling.steps import METHODS
+from tests.sampling.cases import NAMES, build, evaluate
 
 COLUMNS = (
     "case",

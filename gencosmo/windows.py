@@ -235,14 +235,17 @@ class WindowGrid:
 
     def _plane(self, p: int, layout: list[int], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
         offset, height, width, row0, col0, _key = layout
-        mask = wanted[offset : offset + height * width].reshape(height, width)
-        rows, cols = np.nonzero(mask)
+        rows, cols = np.nonzero(wanted[offset : offset + height * width].reshape(height, width))
         # a pixel belongs to the cores whose grown extent holds it: one or two along each axis
-        first_row, last_row = (rows + row0 - self.ramp) // self.core, (rows + row0 + self.ramp) // self.core
-        first_col, last_col = (cols + col0 - self.ramp) // self.core, (cols + col0 + self.ramp) // self.core
-        pairs = [np.stack([r, c], 1) for r in (first_row, last_row) for c in (first_col, last_col)]
-        cores = np.unique(np.concatenate(pairs), axis=0)
-        corner = cores * self.core - (row0, col0)
+        low = np.floor_divide((row0 - self.ramp, col0 - self.ramp), self.core)
+        high = np.floor_divide((row0 + height + self.ramp, col0 + width + self.ramp), self.core)
+        needed = np.zeros(high - low + 1, bool)
+        for reach_row in (-self.ramp, self.ramp):
+            for reach_col in (-self.ramp, self.ramp):
+                core_row = (rows + (row0 + reach_row)) // self.core - low[0]
+                core_col = (cols + (col0 + reach_col)) // self.core - low[1]
+                needed[core_row, core_col] = True
+        corner = (np.argwhere(needed) + low) * self.core - (row0, col0)
         inside = (corner > -self.core).all(1) & (corner < (height, width)).all(1)
         corner = corner[inside] - self.halo
         return np.column_stack([np.full(len(corner), p), corner]).astype(np.int64)

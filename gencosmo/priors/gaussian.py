@@ -40,8 +40,10 @@ REACH = 3.0
 """On larger planes the variance sees this many correlation lengths around a pixel."""
 CORE = 8
 """Pixels per axis that share a neighbourhood on larger planes."""
-BLOCK = 16
-"""Planes per matrix product. Always this many, so that a plane's last bit does not depend on the others."""
+BLOCK_PIXELS = 1 << 16
+"""Pixels per matrix product, filled up with zeros: its shape, and so a plane's last bit, never depends on the
+others.
+"""
 CACHE_BYTES = 256 << 20
 
 
@@ -130,10 +132,10 @@ class GaussianPrior:
     def plan(self, canvas: Canvas, unknown: Tensor) -> tuple[Tensor, dict[int, NDArray[np.int64]]]:
         """The wanted pixels, and for every plane too large for the exact solve its windows (B, 2)."""
         windows: dict[int, NDArray[np.int64]] = {}
-        table = self._grid().plan(canvas, unknown).cpu().numpy()
-        for p, (_, height, width, *_rest) in enumerate(canvas.layout.tolist()):
-            if height * width > DENSE_PIXELS:
-                windows[p] = table[table[:, 0] == p, 1:]
+        large = (canvas.layout[:, 1] * canvas.layout[:, 2] > DENSE_PIXELS).nonzero()[:, 0].tolist()
+        if large:
+            table = self._grid().plan(canvas, unknown).cpu().numpy()
+            windows = {p: table[table[:, 0] == p, 1:] for p in large}
         return unknown, windows
 
     def denoise_(
@@ -253,9 +255,10 @@ class GaussianPrior:
         size = solved.var.size
         pixels = np.arange(size)
         var[offsets[:, None] + pixels] = solved.var
-        for start in range(0, len(offsets), BLOCK):
-            chosen = offsets[start : start + BLOCK]
-            data = np.zeros((BLOCK, solved.known.size))
+        block = max(8, BLOCK_PIXELS // size)
+        for start in range(0, len(offsets), block):
+            chosen = offsets[start : start + block]
+            data = np.zeros((block, solved.known.size))
             data[: len(chosen)] = z[chosen[:, None] + solved.known] - self.mean
             mean[chosen[:, None] + pixels] = self.mean + (data @ solved.gain)[: len(chosen)]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from gencosmo.priors.base import Denoiser
 from gencosmo.windows import Canvas
 
 __all__ = ["set_clocks_", "widest_mode"]
@@ -49,7 +50,7 @@ def widest_mode(var: NDArray[np.float64], open_: NDArray[np.bool_], length: floa
     return result
 
 
-def set_clocks_(canvas: Canvas, moving: Tensor, *, length: float, factor: float, limit: float) -> None:
+def set_clocks_(canvas: Canvas, moving: Tensor, denoiser: Denoiser, factor: float) -> None:
     """Write ``canvas.clock`` from the first pass' variance ``canvas.var``.
 
     Parameters
@@ -58,12 +59,10 @@ def set_clocks_(canvas: Canvas, moving: Tensor, *, length: float, factor: float,
         ``sigma_obs`` and ``var`` are read.
     moving : Tensor (N,) bool
         The pixels to be sampled; all others get clock 0.
-    length : float
-        Correlation length of the prior (pixels).
+    denoiser : Denoiser
+        Its ``correlation_length`` and ``sigma_max`` count.
     factor : float
         Squared start level over the variance of the widest mode.
-    limit : float
-        Highest level (flux) the denoiser is good for.
     """
     canvas.clock.zero_()
     for p in range(canvas.layout.shape[0]):
@@ -74,6 +73,6 @@ def set_clocks_(canvas: Canvas, moving: Tensor, *, length: float, factor: float,
         level = canvas.plane("sigma_obs", p).double().cpu().numpy()
         chosen = mine.cpu().numpy()
         # a pixel below its own start level is held at what was observed, and loses nothing
-        mode = widest_mode(var, chosen & (level**2 >= factor * var), length)
-        clock = np.clip(np.sqrt(factor * mode), CLOCK_MIN, limit)
+        mode = widest_mode(var, chosen & (level**2 >= factor * var), denoiser.correlation_length)
+        clock = np.clip(np.sqrt(factor * mode), CLOCK_MIN, denoiser.sigma_max)
         canvas.plane("clock", p).copy_(torch.from_numpy(np.where(chosen, clock, 0.0)))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gencosmo.errors import UsageError
+from gencosmo.ops.moments import moments_
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.sampling.clocks import set_clocks_
 from gencosmo.sampling.loop import Progress, walk_
@@ -87,6 +88,7 @@ def sample(
     evaluations: int = EVALUATIONS,
     method: Method = "flow",
     moving: Tensor | None = None,
+    clock: Tensor | None = None,
     keep: bool = True,
     chunk: int | None = None,
     progress: Progress | None = None,
@@ -112,6 +114,9 @@ def sample(
         How unobserved pixels come down.
     moving : Tensor (N,) bool, optional
         The pixels to be sampled; all that are not exact when left out. Others are held at their level.
+    clock : Tensor (N,), optional
+        Start level (flux) of every pixel; from the first pass' variance when left out
+        (`gencosmo.sampling.clocks`).
     keep : bool
         Return the samples, not only their mean and standard deviation.
     chunk : int, optional
@@ -135,11 +140,14 @@ def sample(
         return first
     moving = _moving(canvas, moving)
     table = step_table(evaluations, method)
-    factor, limit = start_factor(evaluations), denoiser.sigma_max
-    set_clocks_(canvas, moving, length=denoiser.correlation_length, factor=factor, limit=limit)
+    if clock is None:
+        set_clocks_(canvas, moving, denoiser, start_factor(evaluations))
+    else:
+        canvas.clock.copy_(torch.where(moving, clock, 0.0).clamp(0, denoiser.sigma_max))
     size = min(samples, chunk or max(1, CHUNK_PIXELS // max(1, canvas.size)))
     starts = range(0, samples, size)
-    moments = _Moments(canvas.fields[0])
+    seen = torch.zeros(1, dtype=torch.int64, device=canvas.device)
+    mean, m2 = torch.zeros_like(canvas.mean), torch.zeros_like(canvas.mean)
     kept = torch.empty(samples, canvas.size, device=canvas.device) if keep else None
     tick = _ticker(progress, len(starts) * evaluations)
     for start in starts:
@@ -149,29 +157,11 @@ def sample(
         walk_(denoiser, work, table, plan=plan, world=world, tick=tick, cancel=cancel)
         drawn = work.fields[0].view(count, canvas.size)
         for one in drawn:
-            moments.add(one)
+            moments_(seen, mean, m2, one)
         if kept is not None:
             kept[start : start + count] = drawn
-    std = moments.std() if samples > 1 else first.std
-    return Posterior(moments.mean, std, kept, evaluations)
-
-
-class _Moments:
-    """Running mean and spread over samples (Welford 1962), in the order of the samples' numbers."""
-
-    def __init__(self, like: Tensor) -> None:
-        self.count = 0
-        self.mean = torch.zeros_like(like)
-        self.m2 = torch.zeros_like(like)
-
-    def add(self, value: Tensor) -> None:
-        self.count += 1
-        delta = value - self.mean
-        self.mean += delta / self.count
-        self.m2 += delta * (value - self.mean)
-
-    def std(self) -> Tensor:
-        return (self.m2 / (self.count - 1)).sqrt()
+    std = (m2 / (samples - 1)).sqrt() if samples > 1 else first.std
+    return Posterior(mean, std, kept, evaluations)
 
 
 def _moving(canvas: Canvas, moving: Tensor | None) -> Tensor:

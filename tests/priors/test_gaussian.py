@@ -54,7 +54,9 @@ def precision_form(prior: GaussianPrior, canvas: Canvas, p: int) -> tuple[np.nda
 
 def test_is_what_it_claims_to_be() -> None:
     prior = GaussianPrior.exponential()
-    assert isinstance(prior, Denoiser) and isinstance(prior, Density) and isinstance(prior, Generator)
+    assert isinstance(prior, Denoiser)
+    assert isinstance(prior, Density)
+    assert isinstance(prior, Generator)
     assert prior.correlation_length == pytest.approx(3.0, rel=0.05)
 
 
@@ -156,7 +158,8 @@ def test_large_planes_agree_with_the_exact_solve(monkeypatch: pytest.MonkeyPatch
     prior.denoise_(large, prior.plan(large, unknown), "scene")
     assert large.mean.numpy() == pytest.approx(exact.mean.numpy(), abs=2e-4)
     ratio = large.var[unknown] / exact.var[unknown]
-    assert float(ratio.min()) > 0.9999 and float(ratio.max()) < 1.05
+    assert float(ratio.min()) > 0.9999
+    assert float(ratio.max()) < 1.05
 
 
 def test_draws_have_the_covariance() -> None:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gencosmo.priors.base import Denoiser
 from gencosmo.priors.gaussian import GaussianPrior
-from gencosmo.sampling import sample
+from gencosmo.sampling import predict, sample
+from gencosmo.sampling.clocks import set_clocks_
 from gencosmo.sampling.steps import Method
+from gencosmo.schedules import start_factor
 from gencosmo.windows import Canvas
 from tests.sampling.mixture import MixturePrior
 
@@ -173,13 +176,15 @@ def evaluate(
     evaluations, samples, method
         As in `gencosmo.sampling.sample`.
     """
+    used = denoiser or case.denoiser
     result = sample(
-        denoiser or case.denoiser,
+        used,
         case.canvas,
         samples=samples,
         world="scene",
         evaluations=evaluations,
         method=method,
+        clock=common_clock(case, used, evaluations),
     )
     assert result.samples is not None
     planes = [case.canvas.view(result.samples, t).flatten(1) for t in range(len(case.truths))]
@@ -200,6 +205,20 @@ def evaluate(
         probability_error=error,
         evaluations=result.evaluations,
     )
+
+
+def common_clock(case: Case, denoiser: Denoiser, evaluations: int) -> Tensor:
+    """The rule's start levels, the highest of all truths on every pixel.
+
+    With the same levels everywhere an exact denoiser solves once per step, and all truths are equally hard.
+    """
+    predict(denoiser, case.canvas, world="scene")
+    set_clocks_(case.canvas, case.canvas.sigma_obs > 0, denoiser, start_factor(evaluations))
+    planes = [case.canvas.plane("clock", t) for t in range(len(case.truths))]
+    highest = torch.stack(planes).amax(0)
+    for plane in planes:
+        plane.copy_(highest)
+    return case.canvas.clock.clone()
 
 
 def shares(prior: MixturePrior, drawn: Array) -> Array:

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 class MixturePrior:
-    """Gaussian field with or without a source; a Denoiser for planes that all have the same levels.
+    """Gaussian field with or without a source; a Denoiser for planes of the source's shape.
 
     Parameters
     ----------
@@ -52,12 +52,14 @@ class MixturePrior:
     def denoise_(self, canvas: Canvas, plan: NDArray[np.int64], world: World) -> None:
         """Mixture of the two Wiener filters, weighted with the probability given each plane's state."""
         z, sigma = canvas.fields[0].double().numpy()[plan], canvas.fields[1].double().numpy()[plan]
-        if not (sigma == sigma[0]).all():
-            raise ValueError("MixturePrior: expected the same levels on all planes")
-        mean, var, shift, chance = self.solve(z, sigma[0])
-        index = torch.from_numpy(plan)
-        canvas.mean[index] = torch.from_numpy(mean + chance * shift).float()
-        canvas.var[index] = torch.from_numpy(var + chance * (1 - chance) * shift**2).float()
+        groups: dict[bytes, list[int]] = {}
+        for p, level in enumerate(sigma):
+            groups.setdefault(level.tobytes(), []).append(p)
+        for planes in groups.values():
+            mean, var, shift, chance = self.solve(z[planes], sigma[planes[0]])
+            index = torch.from_numpy(plan[planes])
+            canvas.mean[index] = torch.from_numpy(mean + chance * shift).float()
+            canvas.var[index] = torch.from_numpy(var + chance * (1 - chance) * shift**2).float()
 
     def solve(self, z: Array, sigma: Array) -> tuple[Array, Array, Array, Array]:
         """Without the source: mean (P, n) and variance (n,); what the source adds (n,); its probability (P,

@@ -48,7 +48,8 @@ def test_few_evaluations_keep_the_widest_modes(name: str) -> None:
     """What the second-order flow is for: a stochastic sampler has 0.65 to 0.85 here."""
     assert all(0.9 <= ratio <= 1.15 for ratio in scores_of(name, 9).modes)
     stochastic = scores_of(name, 9, "stochastic")
-    assert 65 <= stochastic.coverage68 <= 70 and stochastic.mean_error <= 0.14
+    assert 65 <= stochastic.coverage68 <= 70
+    assert stochastic.mean_error <= 0.14
     assert max(stochastic.modes) < 0.95
 
 
@@ -56,7 +57,8 @@ def test_few_evaluations_keep_the_widest_modes(name: str) -> None:
 def test_choice_between_two_explanations(evaluations: int) -> None:
     """The source appears in as many samples as it should."""
     scores = scores_of("mixture", evaluations)
-    assert scores.probability_error is not None and abs(scores.probability_error) < 0.03
+    assert scores.probability_error is not None
+    assert abs(scores.probability_error) < 0.03
     assert 0.95 <= scores.std_ratio <= 1.05
     assert scores.mean_error <= 0.2
 

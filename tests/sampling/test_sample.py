@@ -92,19 +92,23 @@ def test_what_does_not_move_is_left_alone() -> None:
     assert torch.equal(canvas.fields, before)
     assert result.samples is not None
     assert (result.samples[:, ~holes] == before[0, ~holes]).all()
-    assert torch.equal(result.mean[~holes], before[0, ~holes]) and (result.std[~holes] == 0).all()
+    assert torch.equal(result.mean[~holes], before[0, ~holes])
+    assert (result.std[~holes] == 0).all()
     assert (result.std[holes] > 0).all()
     everything = sample(PRIOR, canvas, samples=3, evaluations=4, world="scene")
     exact = canvas.sigma_obs == 0
-    assert torch.equal(everything.mean[exact], before[0, exact]) and (everything.std[exact] == 0).all()
+    assert torch.equal(everything.mean[exact], before[0, exact])
+    assert (everything.std[exact] == 0).all()
 
 
 def test_no_samples_is_one_pass() -> None:
     canvas = canvas_of(0)
     result = sample(PRIOR, canvas, samples=0, world="scene")
     once = predict(PRIOR, canvas, world="scene")
-    assert result.evaluations == 1 and result.samples is None
-    assert torch.equal(result.mean, once.mean) and torch.equal(result.std, once.std)
+    assert result.evaluations == 1
+    assert result.samples is None
+    assert torch.equal(result.mean, once.mean)
+    assert torch.equal(result.std, once.std)
 
 
 class Counting:
@@ -170,7 +174,8 @@ def test_mean_and_std_are_those_of_the_samples() -> None:
     assert torch.allclose(result.mean, result.samples.mean(0), atol=1e-5)
     assert torch.allclose(result.std, result.samples.std(0), atol=1e-5)
     silent = sample(PRIOR, canvas, samples=6, evaluations=4, world="scene", keep=False)
-    assert silent.samples is None and torch.equal(silent.mean, result.mean)
+    assert silent.samples is None
+    assert torch.equal(silent.mean, result.mean)
     single = sample(PRIOR, canvas, samples=1, evaluations=4, world="scene")
     assert torch.equal(single.std, predict(PRIOR, canvas, world="scene").std)
 

@@ -78,7 +78,8 @@ def test_table_walks_from_the_warm_start_to_zero() -> None:
     assert table.shape == (9, 5)
     assert table[0].tolist() == [1, 0, 0, 0, 0]
     assert table[-1, :3].tolist() == [0, 0, 0]
-    assert (table[1:-1, 1] == 1).all() and (table[1:, 3] == 1).all()
+    assert (table[1:-1, 1] == 1).all()
+    assert (table[1:, 3] == 1).all()
     assert table[:, 4].tolist() == list(range(9))
     assert (step_table(9, "stochastic")[:, 1:3] == 0).all()
     with pytest.raises(UsageError, match="flow, stochastic"):
