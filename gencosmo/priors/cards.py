@@ -36,7 +36,7 @@ class Card:
     prior_var : float
         Variance of the prior, in squared network flux.
     sigma_max : float
-        Highest finite level seen in training.
+        Highest finite level the sampler may start at, in network flux.
     correlation_length : float
         Pixels over which unknown pixels hang together; sets the level at which the sampler starts.
     pixel_scale : tuple of float
