@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future, as_completed, wait
 
 from gencosmo.batch.job import FileReport, Hooks, Job
 from gencosmo.batch.one import run_file
@@ -124,6 +124,7 @@ def _spread(
     finally:
         for future in futures:
             future.cancel()
+        wait(futures)  # what is running ends whole before this returns
 
 
 def _check_stop(cancel: threading.Event | None) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gencosmo.batch import Job
 from gencosmo.commands.console import print_error, print_json, print_warning
-from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure, PriorError
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
 from gencosmo.io.fits import prepare, read_plane
@@ -18,6 +18,8 @@ from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
 from gencosmo.io.pixels import load
 from gencosmo.io.wcs import wcs_notes
+from gencosmo.priors.cards import Card, card_path
+from gencosmo.tasks.domain import judge_domain
 
 __all__ = ["check_file", "check_lines", "run_check"]
 
@@ -32,6 +34,7 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
+        card = _card(job.prior)
         with open_fits(path, job.read.limits) as file:
             layouts = prepare(file, job.read)
             found: dict[str, Any] = {
@@ -45,6 +48,8 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
                 image = read_plane(file, layout, job.read)
                 require_signal(image, max_fill=job.max_fill)
                 found["planes"].append(_plane(image))
+                if card is not None:
+                    judge_domain(image, card)
                 for code, text in wcs_notes(load(file, layout.science).cards):
                     found["notes"].append({"code": code, "message": text})
                 found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
@@ -53,9 +58,9 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
         for w in caught
         if isinstance(w.message, GencosmoWarning)
     ]
-    found["domain"] = _domain(found["planes"], job.prior)
-    if not found["domain"].get("covered", True):
-        found["notes"].append({"code": "out_of_domain", "message": found["domain"]["message"]})
+    codes = {entry["code"] for entry in found["notes"]}
+    known = card is not None and not codes & {"out_of_domain", "hole_too_large"}
+    found["prior"] = {"name": str(job.prior), "covers": known if card is not None else None}
     doubts = [entry for entry in found["notes"] if entry["code"] != "layout"]
     if strict and doubts:
         raise InputError(
@@ -73,6 +78,7 @@ def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> Non
         The error of a single file; `PartialFailure` when some of many are not usable.
     """
     failed: dict[str, GencosmoError] = {}
+    words: list[dict[str, Any]] = []
     for path in paths:
         try:
             found = check_file(path, job, strict=strict)
@@ -81,13 +87,16 @@ def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> Non
                 raise
             failed[path] = error
             print_error(error, where=path)
+            words.append({"path": path, "error": error.as_dict()})
             continue
+        words.append(found)
         if as_json:
-            print_json(found)
             continue
         print("\n".join(check_lines(found)))
         for entry in found["notes"]:
             print_warning(entry["code"], entry["message"])
+    if as_json:
+        print_json(words[0] if len(paths) == 1 else {"files": words, "failed": len(failed)})
     if failed:
         raise PartialFailure(f"{len(failed)} of {len(paths)} files are not usable", failures=failed)
 
@@ -132,28 +141,13 @@ def _holes(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
     return total, largest
 
 
-def _domain(planes: list[dict[str, Any]], prior: str) -> dict[str, Any]:
-    """Compare the pixel scale and the holes with the card of the prior."""
-    from gencosmo.priors.cards import Card, card_path
-
+def _card(prior: Any) -> Card | None:
+    """The card of the prior; None, with a warning, when there is none: the file can be checked without."""
     try:
-        card = Card.read(card_path(prior))
-    except GencosmoError as error:
-        return {"prior": prior, "message": error.message}
-    low, high = card.pixel_scale
-    answer: dict[str, Any] = {"prior": prior, "covered": True, "message": "covered by the prior's card"}
-    for plane in planes:
-        scale = plane["pixel_scale"]
-        if scale is not None and not low <= scale <= high:
-            text = (
-                f"pixel scale {scale:.3g} arcsec per pixel, prior {prior} was trained on {low:g} to {high:g}"
-            )
-            answer |= {"covered": False, "message": text}
-        if max(plane["largest_hole"]) > card.largest_hole:
-            size = "x".join(map(str, plane["largest_hole"]))
-            text = f"largest hole {size} px exceeds the {card.largest_hole} px the prior was validated for"
-            answer |= {"covered": False, "message": text}
-    return answer
+        return Card.read(card_path(prior))
+    except PriorError as error:
+        warnings.warn(GencosmoWarning(error.message, code=error.code), stacklevel=2)
+        return None
 
 
 def check_lines(found: dict[str, Any]) -> list[str]:
@@ -175,5 +169,6 @@ def check_lines(found: dict[str, Any]) -> list[str]:
         told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
         lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
         lines.append(f"  memory: about {plane['megabytes']} MB while it runs")
-    lines.append(f"prior {found['domain']['prior']}: {found['domain']['message']}")
+    covers = {None: "is not installed", True: "covers this file", False: "was not validated for this file"}
+    lines.append(f"prior {found['prior']['name']} {covers[found['prior']['covers']]}")
     return lines

@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from gencosmo.errors import Cancelled, GencosmoError, UsageError
+from gencosmo.errors import Cancelled, GencosmoError, PartialFailure, UsageError
 
 __all__ = [
     "note",
@@ -64,7 +64,7 @@ def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         print_error(error)
-        if as_json:
+        if as_json and not isinstance(error, PartialFailure):  # those are in the report that is printed
             print_json({"error": error.as_dict()})
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
