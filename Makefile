@@ -39,6 +39,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.rivals $(VENV)/.dev
 	$(RUN) -m benchmarks.known_answer
+ifneq ($(GENCOSMO_TEST_DATA),)
+	$(RUN) -m benchmarks.quality.compare
+endif
 
 calibrate: $(VENV)/.dev runs/sky.packed.npz
 	$(RUN) -m gencosmo.training calibrate $(CARDS) --frames runs/sky.packed.npz

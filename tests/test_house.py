@@ -260,6 +260,16 @@ def test_documents_name_what_exists(document):
     assert [path for path in named if not any((place / path).exists() for place in places)] == []
 
 
+def test_sources_name_what_exists():
+    """Paths from the root in comments and docstrings; a decision may be named by its number."""
+    missing = []
+    for path in [*python_files(), *core_files(), ROOT / "CMakeLists.txt"]:
+        for named in re.findall(r"(?<![\w/])(?:docs|tests|benchmarks|csrc|examples)/[\w/-]+(?:\.\w+)*", path.read_text()):
+            if not (ROOT / named).exists() and not list(ROOT.glob(f"{named}-*")):
+                missing.append(f"{path.relative_to(ROOT)}: {named}")
+    assert missing == []
+
+
 def test_documents_keep_their_size():
     for name, most in (("ARCHITECTURE.md", 150), ("CONTRIBUTING.md", 60)):
         assert (ROOT / name).read_text().count("\n") <= most, name
