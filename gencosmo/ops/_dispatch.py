@@ -1,7 +1,8 @@
 """How a kernel of the compiled core becomes a torch op, ``torch.ops.gencosmo.<name>``.
 
-Going through torch's dispatcher makes the ops visible to ``torch.compile`` and CUDA graphs, and keeps lazy views and
-fake tensors away from the kernels, which read raw memory. All ops work in place or write to given outputs.
+Going through torch's dispatcher makes the ops visible to ``torch.compile`` and CUDA graphs, and keeps lazy
+views and fake tensors away from the kernels, which read raw memory. All ops work in place or write to given
+outputs.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ try:
     from gencosmo import _core
 except ImportError as error:
     raise ImportError(
-        f"gencosmo's compiled core cannot be loaded ({error}); build it with `pip install .` in the repository, "
-        "a C++20 compiler and CMake >= 3.25 are needed"
+        f"gencosmo's compiled core cannot be loaded ({error}); build it with `pip install .` in the "
+        "repository, a C++20 compiler and CMake >= 3.25 are needed"
     ) from error
 
 __all__ = ["LIBRARY", "define", "refuse_grad", "wants_grad"]
@@ -52,7 +53,9 @@ def define(schema: str, kernel: str) -> Callable[..., None]:
     LIBRARY.define(schema)  # type: ignore[no-untyped-call]
     for device in ("CPU", "CUDA"):
         LIBRARY.impl(name, call, device)  # type: ignore[no-untyped-call]
-    torch.library.register_fake(f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY)
+    torch.library.register_fake(
+        f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY
+    )
     overload: Callable[..., None] = getattr(torch.ops.gencosmo, name).default
     return overload
 
@@ -61,7 +64,9 @@ def _one_device(name: str, arguments: tuple[Any, ...]) -> None:
     """What an op does to tensors without memory: nothing, but they must agree where they would live."""
     devices = {str(t.device) for t in arguments if isinstance(t, Tensor)}
     if len(devices) > 1:
-        raise ValueError(f"gencosmo.ops.{name}: expected tensors on one device, got {', '.join(sorted(devices))}")
+        raise ValueError(
+            f"gencosmo.ops.{name}: expected tensors on one device, got {', '.join(sorted(devices))}"
+        )
 
 
 def wants_grad(*tensors: Tensor) -> bool:
@@ -70,7 +75,8 @@ def wants_grad(*tensors: Tensor) -> bool:
 
 
 def refuse_grad(op: str, *tensors: Tensor) -> None:
-    """Raise when autograd would follow these tensors: the compiled ops have no gradient, and must not lose one.
+    """Raise when autograd would follow these tensors: the compiled ops have no gradient, and must not lose
+    one.
 
     Raises
     ------
@@ -78,7 +84,8 @@ def refuse_grad(op: str, *tensors: Tensor) -> None:
     """
     if wants_grad(*tensors):
         raise UsageError(
-            f"gencosmo.ops.{op} is not differentiable: got a tensor with requires_grad=True while gradients are on",
+            f"gencosmo.ops.{op} is not differentiable: got a tensor with requires_grad=True "
+            "while gradients are on",
             code="not_differentiable",
             hint=f"call it under torch.no_grad(), or use {op.rstrip('_')}_reference for gradients",
         )

@@ -1,13 +1,14 @@
 """From the network's raw output to the posterior mean and variance of every pixel.
 
-The mean starts from the data: affine weights over the 5x5 filled neighbours (kernel prediction, Bako et al. 2017), a
-weight for the second base, a residual. Kernel and residual act in units of the local roughness ``d``, so that on a
-bright smooth source a small error of the network is a small error of the pixel. Limits that hold whatever the weights:
+The mean starts from the data: affine weights over the 5x5 filled neighbours (kernel prediction, Bako et al.
+2017), a weight for the second base, a residual. Kernel and residual act in units of the local roughness
+``d``, so that on a bright smooth source a small error of the network is a small error of the pixel. Limits
+that hold whatever the weights:
 
 - an exact pixel is returned exactly: ``mean = c z + (1 - c) head``, ``c = (eta d)^2/((eta d)^2 + sigma^2)``;
 - the variance never exceeds the level's: ``1/var = 1/sigma^2 + 1/S`` with the network's own ``S``;
-- where the base is constant, because nothing is known for far around, the ``gate`` switches the residual off, so that
-  a wholly unknown plane returns the prior mean.
+- where the base is constant, because nothing is known for far around, the ``gate`` switches the residual off,
+  so that a wholly unknown plane returns the prior mean.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ ETA = 0.2
 LOG_VAR_MIN, LOG_VAR_MAX = -12.0, 18.0
 
 _apply = define(
-    "apply_kernels(Tensor raw, Tensor win, Tensor local, Tensor(a!) mean, Tensor(b!) var) -> ()", "apply_kernels"
+    "apply_kernels(Tensor raw, Tensor win, Tensor local, Tensor(a!) mean, Tensor(b!) var) -> ()",
+    "apply_kernels",
 )
 
 
 def apply_kernels(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Tensor) -> None:
     """Write the posterior mean and variance of windows.
 
-    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the graph).
+    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the
+    graph).
 
     Parameters
     ----------
@@ -47,7 +50,9 @@ def apply_kernels(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Te
         Overwritten.
     """
     if wants_grad(raw, win, local):
-        for out, value in zip((mean, var), apply_kernels_reference(raw.to(win.dtype), win, local), strict=True):
+        for out, value in zip(
+            (mean, var), apply_kernels_reference(raw.to(win.dtype), win, local), strict=True
+        ):
             out.copy_(value)
         return
     _apply(raw, win, local, mean, var)
@@ -66,8 +71,8 @@ def apply_kernels_reference(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Te
     Parameters
     ----------
     raw : Tensor (B, 28, h, w)
-        The network's output: 25 kernel weights (rows before columns; their mean is removed), base weight, residual, log
-        variance. All zero gives back the smooth fill where unknown and ``x0`` at small levels.
+        The network's output: 25 kernel weights (rows before columns; their mean is removed), base weight,
+        residual, log variance. All zero gives back the smooth fill where unknown and ``x0`` at small levels.
     win : Tensor (B, 5, h, w)
         Rows ``z, sigma, base, base_var, smooth``.
     local : Tensor (B, 5, h, w)

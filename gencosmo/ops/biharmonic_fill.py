@@ -1,9 +1,10 @@
 """Biharmonic fill of holes: the smoothest surface through the pixels around each hole.
 
-Inside a hole the values minimise ``||L u||^2`` with ``u`` fixed outside, where ``L`` is the graph Laplacian of the
-pixel grid with four neighbours (neighbours beyond the plane do not exist, so ``L`` is symmetric and the normal
-operator is ``L L``). Holes whose stencils touch are one *component*; each component is solved by conjugate
-gradients on its own (Hestenes & Stiefel 1952), so that a hole's fill does not depend on other holes.
+Inside a hole the values minimise ``||L u||^2`` with ``u`` fixed outside, where ``L`` is the graph Laplacian
+of the pixel grid with four neighbours (neighbours beyond the plane do not exist, so ``L`` is symmetric and
+the normal operator is ``L L``). Holes whose stencils touch are one *component*; each component is solved by
+conjugate gradients on its own (Hestenes & Stiefel 1952), so that a hole's fill does not depend on other
+holes.
 """
 
 from __future__ import annotations

@@ -30,9 +30,10 @@ def blend_(
 ) -> None:
     """Add windows to the canvas with separable trapezoid weights, in place.
 
-    Along an axis the weight of window pixel ``i`` is ``clip((x + ramp)/(2 ramp), 0, 1) clip((c + ramp - x)/(2 ramp), 0,
-    1)`` with ``x = i - halo + 1/2`` and core length ``c``; without a ramp it is 1 inside the core. A pixel's additions
-    happen in the order of the windows, whatever the number of threads and however the windows are split into calls.
+    Along an axis the weight of window pixel ``i`` is ``clip((x + ramp)/(2 ramp), 0, 1) clip((c + ramp - x)/(2
+    ramp), 0, 1)`` with ``x = i - halo + 1/2`` and core length ``c``; without a ramp it is 1 inside the core.
+    A pixel's additions happen in the order of the windows, whatever the number of threads and however the
+    windows are split into calls.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def blend_(
     layout : Tensor (P, 6) int64
         Planes: ``offset, H, W, row0, col0, key``.
     halo, ramp : int
-        Pixels around the core, and half-width of the zone shared with a neighbour; ``ramp <= min(halo, c / 2)``.
+        Pixels around the core, and half-width of the zone shared with a neighbour; ``ramp <= min(halo, c /
+        2)``.
     mean, var, weight : Tensor (N,) float32
         Sums of ``weight * value`` and of the weights; zero them first.
     """
@@ -90,7 +92,11 @@ def blend_reference_(
             continue
         part = (slice(top, bottom), slice(left, right))
         share = shares[part]
-        for flat, value in ((mean, mean_w[b, 0]), (var, var_w[b, 0]), (weight, torch.ones_like(mean_w[b, 0]))):
+        for flat, value in (
+            (mean, mean_w[b, 0]),
+            (var, var_w[b, 0]),
+            (weight, torch.ones_like(mean_w[b, 0])),
+        ):
             plane = flat[offset : offset + plane_h * plane_w].view(plane_h, plane_w)
             # a halo may hold anything, NaN too: weight 0 means not read
             plane[row + top : row + bottom, col + left : col + right] += torch.where(

@@ -17,8 +17,8 @@ _gather = define("gather(Tensor fields, Tensor layout, Tensor windows, Tensor(a!
 def gather(fields: Tensor, layout: Tensor, windows: Tensor, out: Tensor) -> None:
     """Copy windows of the canvas to `out`.
 
-    Outside its plane a window is unknown: ``z = 0, sigma = inf``; the rows ``base, base_var, smooth`` continue with the
-    value of the nearest pixel of the plane.
+    Outside its plane a window is unknown: ``z = 0, sigma = inf``; the rows ``base, base_var, smooth``
+    continue with the value of the nearest pixel of the plane.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""`ingest`: the numbers of a file (any FITS type, either byte order) to native float32, ivar and flags in one pass.
+"""`ingest`: the numbers of a file (any FITS type, either byte order) to native float32, ivar and flags in one
+pass.
 
 NumPy only: files are read without torch.
 """
@@ -36,7 +37,8 @@ def ingest(
     Parameters
     ----------
     data : ndarray
-        Integers, float32 or float64, native or byte-swapped, any shape. The value is ``data * bscale + bzero``.
+        Integers, float32 or float64, native or byte-swapped, any shape. The value is ``data * bscale +
+        bzero``.
     bscale, bzero : float
         FITS scaling.
     blank : int, optional
@@ -55,8 +57,8 @@ def ingest(
     data : ndarray of float32
         0 where there is no finite value; flag NO_DATA is set there.
     ivar : ndarray of float32 or None
-        0 where there is no data and where the noise is not a positive finite number; the latter sets NO_NOISE.
-        None when no `noise` was given.
+        0 where there is no data and where the noise is not a positive finite number; the latter sets
+        NO_NOISE. None when no `noise` was given.
     flags : ndarray of uint32
 
     Raises
@@ -68,7 +70,10 @@ def ingest(
     """
     if noise_kind not in NOISE_KINDS:
         raise UsageError(f"noise_kind: got {noise_kind!r}, expected one of {', '.join(NOISE_KINDS)}")
-    raw, levels = _words("data", data, data.shape), None if noise is None else _words("noise", noise, data.shape)
+    raw, levels = (
+        _words("data", data, data.shape),
+        None if noise is None else _words("noise", noise, data.shape),
+    )
     if dq is not None and (dq.shape != data.shape or dq.dtype.kind not in "iu"):
         raise InputError(f"dq: got {dq.dtype} {dq.shape}, expected integers {data.shape}")
     from gencosmo import _core
@@ -119,7 +124,9 @@ def ingest_reference(
         wide = noise.astype(np.float64)
         if noise_kind != "ivar":
             positive = wide > 0
-            wide = np.where(positive, 1.0 / np.where(positive, wide, 1.0) ** (2 if noise_kind == "std" else 1), 0)
+            wide = np.where(
+                positive, 1.0 / np.where(positive, wide, 1.0) ** (2 if noise_kind == "std" else 1), 0
+            )
         ivar = wide.astype(np.float32)
     unknown = ~(ivar > 0) | ~np.isfinite(ivar)
     flags[unknown] |= np.uint32(NO_NOISE)

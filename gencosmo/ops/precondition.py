@@ -1,9 +1,10 @@
 """From a window of the canvas to what the network sees: local, scale-free features.
 
-Everything the network is shown is relative to a local mean ``m`` and two local scales, so that a galaxy core of ten
-thousand sigmas and blank sky look alike; the absolute brightness enters once, compressed. The *spread* ``s`` says how
-much the pixels around vary; the *roughness* ``d`` how much of that a smooth surface does not explain (their Laplacian).
-On a bright smooth source ``d`` is a thousandth of ``s``, and a correction has to be small in units of ``d``.
+Everything the network is shown is relative to a local mean ``m`` and two local scales, so that a galaxy core
+of ten thousand sigmas and blank sky look alike; the absolute brightness enters once, compressed. The *spread*
+``s`` says how much the pixels around vary; the *roughness* ``d`` how much of that a smooth surface does not
+explain (their Laplacian). On a bright smooth source ``d`` is a thousandth of ``s``, and a correction has to
+be small in units of ``d``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from gencosmo.ops._dispatch import define, wants_grad
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA, laplacian
 
 FEATURES = 12
-"""Channels: data, base, Laplacian (each in local units), log s, log d/s, brightness, log base variance, log disagreement of
-the bases, log level over s, log level over d, is-unknown, world."""
+"""Channels: data, base, Laplacian (each in local units), log s, log d/s, brightness, log base variance, log
+disagreement of the bases, log level over s, log level over d, is-unknown, world."""
 LOCALS = 5
 """Channels of the local statistics: x0, m, s, d, gate."""
 BOX = 7
@@ -31,7 +32,8 @@ GATE = 1e-3
 LAPLACIAN_GAIN = 20.0
 """Variance of the four-neighbour Laplacian of unit white noise."""
 SPREAD_SHARE = 1e-4
-"""How little the spread counts in the roughness where good pixels are near; it is all there is where none is."""
+"""How little the spread counts in the roughness where good pixels are near; it is all there is where none
+is."""
 
 SCRATCH = 4
 """Planes of scratch per window."""
@@ -46,7 +48,8 @@ _precondition = define(
 def precondition(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
     """Write features and local statistics of windows.
 
-    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the graph).
+    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the
+    graph).
 
     Parameters
     ----------
@@ -90,7 +93,9 @@ def local_statistics(win: Tensor, prior_var: float) -> tuple[Tensor, Tensor]:
     x0 = smooth + gain * (z - smooth)
     curve = laplacian(x0)
     good = (sigma < HOLE_SIGMA).to(x0.dtype)
-    rough2 = (box_mean(good * curve * curve) / LAPLACIAN_GAIN + SPREAD_SHARE * spread2) / (box_mean(good) + SPREAD_SHARE)
+    rough2 = (box_mean(good * curve * curve) / LAPLACIAN_GAIN + SPREAD_SHARE * spread2) / (
+        box_mean(good) + SPREAD_SHARE
+    )
     local = torch.stack([x0, mean, spread2.sqrt(), rough2.sqrt(), contrast / (contrast + GATE)], dim=1)
     return local, curve
 
@@ -112,11 +117,12 @@ def precondition_reference(win: Tensor, world: Tensor, prior_var: float) -> tupl
     features : Tensor (B, 12, h, w)
         Channels as listed at :data:`FEATURES`.
     local : Tensor (B, 5, h, w)
-        ``x0, m, s, d, gate``. ``x0 = u + g (z - u)`` with ``u = smooth`` and ``g = s^2/(s^2 + sigma^2)``: the data where
-        they are good, the smooth fill where they are not. ``m``: mean of the base in the box; ``s``: spread of the base
-        plus its variance; ``d``: root mean square of the Laplacian of x0 over the good pixels of the box, 1 for unit
-        white noise, ``s`` where no good pixel is near; ``gate = C/(C + 0.001)`` with ``C`` the variance of the base in
-        the box: 0 where the base is constant because nothing is known nearby.
+        ``x0, m, s, d, gate``. ``x0 = u + g (z - u)`` with ``u = smooth`` and ``g = s^2/(s^2 + sigma^2)``: the
+        data where they are good, the smooth fill where they are not. ``m``: mean of the base in the box;
+        ``s``: spread of the base plus its variance; ``d``: root mean square of the Laplacian of x0 over the
+        good pixels of the box, 1 for unit white noise, ``s`` where no good pixel is near; ``gate = C/(C +
+        0.001)`` with ``C`` the variance of the base in the box: 0 where the base is constant because nothing
+        is known nearby.
     """
     z, sigma, base, base_var, smooth = win.unbind(1)
     local, curve = local_statistics(win, prior_var)

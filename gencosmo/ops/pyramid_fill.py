@@ -1,12 +1,12 @@
 """Precision-weighted multi-scale fill: every pixel gets a base value and that value's variance.
 
-The image is the finest level of a quadtree in which a child is its parent plus a *detail*,
-``x_child = x_parent + d, d ~ N(0, q)``. Given the tree, the posterior of all nodes is two sweeps of a Kalman
-smoother (Chou, Willsky & Benveniste 1994): information flows up (precision-weighted means), then down
-(Rauch-Tung-Striebel gains). The detail variance ``q`` is measured on the way up, block by block, so that a hole in a
-bright core is uncertain and a hole in blank sky is not; a block that could not measure it inherits a quarter of its
-parent's. Two deliberate departures from the exact smoother: parents are interpolated bilinearly on the way down
-(no visible blocks), and ``q`` comes from the data.
+The image is the finest level of a quadtree in which a child is its parent plus a *detail*, ``x_child =
+x_parent + d, d ~ N(0, q)``. Given the tree, the posterior of all nodes is two sweeps of a Kalman smoother
+(Chou, Willsky & Benveniste 1994): information flows up (precision-weighted means), then down
+(Rauch-Tung-Striebel gains). The detail variance ``q`` is measured on the way up, block by block, so that a
+hole in a bright core is uncertain and a hole in blank sky is not; a block that could not measure it inherits
+a quarter of its parent's. Two deliberate departures from the exact smoother: parents are interpolated
+bilinearly on the way down (no visible blocks), and ``q`` comes from the data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ DETAIL_DECAY = 0.25
 """Share of its parent's detail variance that a block inherits at least."""
 
 _fill = define(
-    "pyramid_fill_(Tensor(a!) fields, Tensor layout, Tensor(b!) workspace, float prior_mean, float prior_var) -> ()",
+    "pyramid_fill_(Tensor(a!) fields, Tensor layout, Tensor(b!) workspace, float prior_mean, "
+    "float prior_var) -> ()",
     "pyramid_fill",
 )
 
@@ -57,7 +58,9 @@ def pyramid_fill_(
 
 
 def _children(x: Tensor, fill: float) -> Tensor:
-    """(B, H, W) to the 2x2 children of each parent, (B, 4, ceil(H/2), ceil(W/2)); `fill` where there is none."""
+    """(B, H, W) to the 2x2 children of each parent, (B, 4, ceil(H/2), ceil(W/2)); `fill` where there is
+    none.
+    """
     pad_h, pad_w = x.shape[-2] % 2, x.shape[-1] % 2
     padded = F.pad(x, (0, pad_w, 0, pad_h), value=fill)
     return F.pixel_unshuffle(padded[:, None], 2)
@@ -106,7 +109,8 @@ def pyramid_planes(z: Tensor, sigma: Tensor, prior_mean: float, prior_var: float
     Parameters
     ----------
     z, sigma : Tensor (B, H, W)
-        State and noise level per pixel, in network flux; ``sigma = inf`` means unknown, and `z` is not read there.
+        State and noise level per pixel, in network flux; ``sigma = inf`` means unknown, and `z` is not read
+        there.
     prior_mean, prior_var : float
         What is known of the mean of a whole plane before looking at it.
 

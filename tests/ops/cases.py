@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class Case:
     hidden: Callable[[Arguments], Arguments] | None = None
 
     def arguments(self, seed: int = 0, shapes: tuple[tuple[int, int], ...] = SHAPES) -> Arguments:
-        return self.make(torch.Generator().manual_seed(seed), shapes)
+        return copies(_made(self.make, seed, shapes))
 
     def run(self, arguments: Arguments) -> dict[str, Tensor]:
         """What the op writes, from copies of the arguments."""
@@ -55,7 +56,9 @@ class Case:
     def expected(self, arguments: Arguments, dtype: torch.dtype) -> dict[str, Tensor]:
         """What the reference writes when it computes in `dtype`."""
         mine = {
-            name: value.to(dtype, copy=True) if isinstance(value, Tensor) and value.is_floating_point() else value
+            name: value.to(dtype, copy=True)
+            if isinstance(value, Tensor) and value.is_floating_point()
+            else value
             for name, value in copies(arguments).items()
         }
         self.reference(**{name: value for name, value in mine.items() if name not in self.scratch})
@@ -66,8 +69,16 @@ class Case:
         return tuple((self.hidden(arguments) if self.hidden else arguments).values())
 
 
+@cache
+def _made(make: Callable[..., Arguments], seed: int, shapes: tuple[tuple[int, int], ...]) -> Arguments:
+    return make(torch.Generator().manual_seed(seed), shapes)
+
+
 def copies(arguments: Arguments) -> Arguments:
-    return {k: v.clone(memory_format=torch.preserve_format) if isinstance(v, Tensor) else v for k, v in arguments.items()}
+    return {
+        k: v.clone(memory_format=torch.preserve_format) if isinstance(v, Tensor) else v
+        for k, v in arguments.items()
+    }
 
 
 def planes(shapes: tuple[tuple[int, int], ...]) -> tuple[Tensor, int]:
@@ -87,7 +98,9 @@ def canvas(g: torch.Generator, shapes: tuple[tuple[int, int], ...]) -> tuple[Ten
     fields[0] = torch.randn(n, generator=g) + 30 * torch.exp(-(((place - 40) / 8.0) ** 2))
     fields[1] = 0.1 + 2 * torch.rand(n, generator=g)
     kind = torch.rand(n, generator=g)
-    fields[1] = torch.where(kind < 0.2, math.inf, torch.where(kind < 0.3, 0.0, torch.where(kind < 0.4, 9.0, fields[1])))
+    fields[1] = torch.where(
+        kind < 0.2, math.inf, torch.where(kind < 0.3, 0.0, torch.where(kind < 0.4, 9.0, fields[1]))
+    )
     fields[0][torch.isinf(fields[1])] = 0
     fields[2] = fields[0] + 0.3 * torch.randn(n, generator=g)
     fields[3] = 0.05 + torch.rand(n, generator=g)
@@ -104,14 +117,23 @@ def windows_of(layout: Tensor) -> Tensor:
     core, rows = SIZE - 2 * HALO, []
     for p, (_, height, width, row0, col0, _key) in enumerate(layout.tolist()):
         for row in range(row0 // core * core, row0 + height, core):
-            rows += [[p, row - row0 - HALO, c - col0 - HALO] for c in range(col0 // core * core, col0 + width, core)]
+            rows += [
+                [p, row - row0 - HALO, c - col0 - HALO]
+                for c in range(col0 // core * core, col0 + width, core)
+            ]
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
 
 
 def make_normal(g: torch.Generator, shapes: Any) -> Arguments:
     layout, n = planes(shapes)
     step, stream = torch.tensor([3]), torch.tensor(1)
-    return {"out": torch.zeros(n), "layout": layout, "seed": seeds(layout), "rng_step": step, "stream": stream}
+    return {
+        "out": torch.zeros(n),
+        "layout": layout,
+        "seed": seeds(layout),
+        "rng_step": step,
+        "stream": stream,
+    }
 
 
 def make_step(g: torch.Generator, shapes: Any) -> Arguments:
@@ -138,7 +160,12 @@ def make_moments(g: torch.Generator, shapes: Any) -> Arguments:
 def make_gather(g: torch.Generator, shapes: Any) -> Arguments:
     layout, fields = canvas(g, shapes)
     windows = windows_of(layout)
-    return {"fields": fields, "layout": layout, "windows": windows, "out": torch.zeros(len(windows), 5, SIZE, SIZE)}
+    return {
+        "fields": fields,
+        "layout": layout,
+        "windows": windows,
+        "out": torch.zeros(len(windows), 5, SIZE, SIZE),
+    }
 
 
 def make_blend(g: torch.Generator, shapes: Any) -> Arguments:
@@ -147,7 +174,15 @@ def make_blend(g: torch.Generator, shapes: Any) -> Arguments:
     mean, var = (torch.randn(len(windows), 1, SIZE, SIZE, generator=g) for _ in range(2))
     mean[:, :, 0, 0] = math.nan  # a halo may hold anything
     sums = {name: torch.randn(n, generator=g) for name in ("mean", "var", "weight")}
-    return {"mean_w": mean, "var_w": var, "windows": windows, "layout": layout, "halo": HALO, "ramp": RAMP, **sums}
+    return {
+        "mean_w": mean,
+        "var_w": var,
+        "windows": windows,
+        "layout": layout,
+        "halo": HALO,
+        "ramp": RAMP,
+        **sums,
+    }
 
 
 def make_finish(g: torch.Generator, shapes: Any) -> Arguments:
@@ -168,8 +203,8 @@ def make_biharmonic(g: torch.Generator, shapes: Any) -> Arguments:
     pixels, starts, owners = hole_components(fields[1], layout)
     scratch = torch.empty(biharmonic_workspace(fields.shape[1], pixels.numel()))
     return {
-        "fields": fields, "layout": layout, "pixels": pixels, "starts": starts, "planes": owners, "workspace": scratch,
-        "iterations": 8, "limit": 6.0,
+        "fields": fields, "layout": layout, "pixels": pixels, "starts": starts, "planes": owners,
+        "workspace": scratch, "iterations": 8, "limit": 6.0,
     }  # fmt: skip
 
 
@@ -196,7 +231,9 @@ def make_apply(g: torch.Generator, shapes: Any) -> Arguments:
     return {"raw": raw, "win": made["win"], "local": local, "mean": mean, "var": var}
 
 
-def _precondition_reference(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
+def _precondition_reference(
+    win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor
+) -> None:
     for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
         out.copy_(value)
 
@@ -217,7 +254,9 @@ CASES = {
     "moments_": Case(moments_, moments_reference_, make_moments, ("count", "mean", "m2"), "moments_"),
     "gather": Case(gather, gather_reference, make_gather, ("out",), "gather"),
     "blend_": Case(blend_, blend_reference_, make_blend, ("mean", "var", "weight"), "blend_"),
-    "blend_finish_": Case(blend_finish_, blend_finish_reference_, make_finish, ("mean", "var"), "blend_finish_"),
+    "blend_finish_": Case(
+        blend_finish_, blend_finish_reference_, make_finish, ("mean", "var"), "blend_finish_"
+    ),
     "pyramid_fill_": Case(
         pyramid_fill_, pyramid_fill_reference_, make_pyramid, ("fields",), "pyramid_fill_", ("workspace",)
     ),

@@ -1,0 +1,158 @@
+"""precondition and apply_kernels: network types and layouts, batches, and the limits that hold for any
+weights."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gencosmo.ops import precondition as contract
+from gencosmo.ops.apply_kernels import apply_kernels, apply_kernels_reference
+from gencosmo.ops.precondition import FEATURES, LOCALS, precondition, precondition_reference
+from tests.ops.cases import CASES, copies
+from tests.ops.law import assert_law
+
+TYPES = [torch.float32, torch.bfloat16, torch.float16]
+FORMATS = [torch.contiguous_format, torch.channels_last]
+CHANNELS = [
+    "data",
+    "base",
+    "laplacian",
+    "log s",
+    "log d/s",
+    "brightness",
+    "log v",
+    "disagree",
+    "level/s",
+    "level/d",
+    "unknown",
+    "world",
+]
+every_type = pytest.mark.parametrize("dtype", TYPES)
+every_format = pytest.mark.parametrize("layout", FORMATS)
+
+
+@every_type
+@every_format
+def test_features_channel_by_channel(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    arguments = CASES["precondition"].arguments(3)
+    arguments["win"][1] *= 1e3  # a bright source
+    arguments["features"] = arguments["features"].to(dtype).contiguous(memory_format=layout)
+    precondition(**arguments)
+    win, world = arguments["win"], arguments["world"]
+    truth, local_truth = precondition_reference(win.double(), world.double(), 100.0)
+    plain, local_plain = precondition_reference(win, world, 100.0)
+    assert arguments["features"].is_contiguous(memory_format=layout)
+    for c, name in enumerate(CHANNELS):
+        assert_law(arguments["features"][:, c], truth[:, c], plain[:, c].to(dtype), name)
+    for c in range(LOCALS):
+        assert_law(arguments["local"][:, c], local_truth[:, c], local_plain[:, c], f"local {c}")
+
+
+@every_type
+@every_format
+def test_kernels_in_network_types(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    arguments = CASES["apply_kernels"].arguments(3)
+    arguments["raw"] = arguments["raw"].to(dtype).contiguous(memory_format=layout)
+    apply_kernels(**arguments)
+    raw, win, local = (arguments[name] for name in ("raw", "win", "local"))
+    truth = apply_kernels_reference(raw.double(), win.double(), local.double())
+    plain = apply_kernels_reference(raw.float(), win, local)
+    for name, t, p in zip(("mean", "var"), truth, plain, strict=True):
+        assert_law(arguments[name], t, p, name)
+
+
+@pytest.mark.parametrize("op", ["precondition", "apply_kernels"])
+def test_windows_do_not_depend_on_their_batch(op: str) -> None:
+    case = CASES[op]
+    arguments = case.arguments()
+    together = case.run(arguments)
+    for b in reversed(range(len(arguments["win"]))):
+        one = {k: v[b : b + 1] if isinstance(v, Tensor) else v for k, v in copies(arguments).items()}
+        for name, value in case.run(one).items():
+            assert torch.equal(value[0], together[name][b]), name
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 70), (130, 2)])
+def test_small_and_long_windows(shape: tuple[int, int]) -> None:
+    g = torch.Generator().manual_seed(0)
+    win = torch.rand(2, 5, *shape, generator=g)
+    world = torch.zeros(2)
+    features, local = torch.empty(2, FEATURES, *shape), torch.empty(2, LOCALS, *shape)
+    precondition(win, world, 100.0, features, local)
+    truth, plain = (
+        precondition_reference(win.double(), world.double(), 100.0),
+        precondition_reference(win, world, 100.0),
+    )
+    for got, t, p in zip((features, local), truth, plain, strict=True):
+        assert_law(got, t, p)
+    raw, mean, var = (
+        torch.randn(2, 28, *shape, generator=g),
+        torch.empty(2, 1, *shape),
+        torch.empty(2, 1, *shape),
+    )
+    apply_kernels(raw, win, local, mean, var)
+    truth = apply_kernels_reference(raw.double(), win.double(), local.double())
+    for got, t, p in zip((mean, var), truth, apply_kernels_reference(raw, win, local), strict=True):
+        assert_law(got, t, p)
+
+
+def test_exact_pixels_are_returned_exactly_and_unknown_ones_do_not_read_z() -> None:
+    arguments = CASES["apply_kernels"].arguments(1)
+    apply_kernels(**arguments)
+    z, sigma = arguments["win"][:, :1], arguments["win"][:, 1:2]
+    exact = sigma == 0
+    assert int(exact.sum()) > 100
+    assert float((arguments["mean"][exact] - z[exact]).abs().max()) <= 1e-6 * float(z[exact].abs().max())
+    assert bool((arguments["var"][exact] == 0).all())
+    other = copies(arguments)
+    other["win"][:, :1][torch.isinf(sigma)] = 123.0
+    apply_kernels(**other)
+    assert torch.equal(other["mean"], arguments["mean"])
+
+
+def test_variance_never_exceeds_the_level() -> None:
+    arguments = CASES["apply_kernels"].arguments(1)
+    arguments["raw"][:, 27] = 50
+    apply_kernels(**arguments)
+    sigma = arguments["win"][:, 1:2]
+    known = torch.isfinite(sigma)
+    assert bool((arguments["var"][known] <= sigma[known] ** 2 * (1 + 1e-6)).all())
+    assert bool(torch.isfinite(arguments["var"]).all())
+
+
+def test_nan_stays_within_reach() -> None:
+    arguments = CASES["apply_kernels"].arguments(1)
+    clean = CASES["apply_kernels"].run(arguments)
+    dirty = copies(arguments)
+    dirty["raw"][2, 5, 10, 11] = math.nan
+    got = CASES["apply_kernels"].run(dirty)
+    assert bool(torch.isnan(got["mean"][2, 0, 10, 11]))
+    got["mean"][2, 0, 10, 11] = clean["mean"][2, 0, 10, 11]
+    assert torch.equal(got["mean"], clean["mean"])
+    assert torch.equal(got["var"], clean["var"])
+
+
+def test_nan_in_a_window_reaches_what_the_reference_says() -> None:
+    arguments = CASES["precondition"].arguments(1)
+    arguments["win"][0, 2, 12, 12] = math.nan
+    arguments["win"][1, 3, 5, 5] = math.inf
+    got, want = CASES["precondition"].run(arguments), CASES["precondition"].expected(arguments, torch.float32)
+    for name in ("features", "local"):
+        assert torch.equal(torch.isnan(got[name]), torch.isnan(want[name])), name
+
+
+@pytest.mark.parametrize("op", ["precondition", "apply_kernels"])
+def test_types_no_network_has(op: str) -> None:
+    arguments = CASES[op].arguments()
+    name = "features" if op == "precondition" else "raw"
+    arguments[name] = arguments[name].to(torch.float64)
+    with pytest.raises(TypeError, match=f"argument '{name}' expected dtype float32, bfloat16 or float16"):
+        CASES[op].call(**arguments)
+
+
+def test_channels_are_what_the_contract_lists() -> None:
+    assert len(CHANNELS) == contract.FEATURES
