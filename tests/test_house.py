@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 import tomllib
@@ -175,8 +176,9 @@ def test_public_functions_explain_every_argument():
         if isinstance(thing, type) or not callable(thing):
             continue
         arguments = [a for a in thing.__annotations__ if a != "return"]
-        section = thing.__doc__.partition("Parameters\n")[2].partition("Raises\n")[0]
-        told = set(re.findall(r"\w+", section))
+        section = inspect.cleandoc(thing.__doc__).partition("Parameters\n")[2].partition("Returns\n")[0]
+        heads = [line.partition(" : ")[0] for line in section.splitlines() if line[:1].isalpha()]
+        told = set(re.findall(r"\w+", " ".join(heads)))
         assert not [a for a in arguments if a not in told], f"gencosmo.{name} leaves arguments unexplained"
 
 
