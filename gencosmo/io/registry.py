@@ -80,7 +80,9 @@ def read(
         Layout of the file (`gencosmo.io.profiles`), or "auto".
     mask, ivar, weight : str, optional
         `FILE` or `FILE[HDU]` with a mask (non-zero = bad; in addition to the file's own), an inverse
-        variance, or a weight map of `weight_type` (weight, ivar, variance, rms).
+        variance, or a weight map.
+    weight_type : {"weight", "ivar", "variance", "rms"}
+        What `weight` holds; "weight" is proportional to the inverse variance.
     mask_planes : tuple of str, optional
         Names of the file's mask planes that ask for filling, instead of the profile's choice.
     grow : mapping, optional
