@@ -53,8 +53,8 @@ GC_HD float column_sum(const float* sums, int64_t first, int64_t last, int64_t x
 
 GC_HD float spread_squared(float contrast, float bounded) { return contrast + bounded + kScaleFloor; }
 GC_HD float filled(float z, float sigma, float smooth, float spread2) {
-  if (is_inf(sigma)) return smooth + 0.0f * (z - smooth);
-  return smooth + spread2 / (spread2 + sigma * sigma) * (z - smooth);
+  const float gain = is_inf(sigma) ? 0.0f : spread2 / (spread2 + sigma * sigma);
+  return smooth + gain * (z - smooth);
 }
 // Sum over the neighbours inside the window of their difference to the pixel.
 GC_HD float four_neighbours(const float* u, int64_t y, int64_t x, int64_t h, int64_t w) {

@@ -5,8 +5,14 @@
 namespace gencosmo::GC_ISA {
 namespace {
 
+bool any_moves(const float* clock, int64_t n) {
+  int32_t moving = 0;
+  for (int64_t j = 0; j < n; ++j) moving |= clock[j] > 0.0f ? 1 : 0;
+  return moving != 0;
+}
+
 // Pixels [i, end) of the canvas, which lie in one row of a plane; noise[0] belongs to pixel i.
-void advance(const StepArgs& a, const StepRow& s, int64_t i, int64_t end, const float* noise) {
+void advance(const StepArgs& a, const StepRow s, int64_t i, int64_t end, const float* noise) {
   const int64_t n = end - i;
   float* z = a.z + i;
   float* sigma = a.sigma + i;
@@ -15,7 +21,7 @@ void advance(const StepArgs& a, const StepRow& s, int64_t i, int64_t end, const 
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; ++j) {
     const float target = step_target(s, observed[j], clock[j]), d = mean[j];
-    const bool moves = clock[j] > 0.0f && target < sigma[j];
+    const bool moves = (clock[j] > 0.0f) & (target < sigma[j]);
     const float next = step_value(s, z[j], sigma[j], target, observed[j], d, var[j], previous[j], noise[j]);
     z[j] = moves ? next : z[j];
     sigma[j] = moves ? target : sigma[j];
@@ -34,9 +40,7 @@ void step(const StepArgs& a, int threads) {
     for (int64_t group = plane.col0 >> 2; 4 * group < end; group += kGroups) {
       const int64_t col = max64(4 * group, plane.col0), last = min64(4 * group + kBlock, end);
       const int64_t i = begin + col - plane.col0, n = last - col;
-      bool moving = false;
-      for (int64_t j = 0; j < n; ++j) moving |= a.clock[i + j] > 0.0f;
-      if (!moving) continue;  // most of an image never moves and draws no noise
+      if (!any_moves(a.clock + i, n)) continue;  // most of an image never moves and draws no noise
       normal_block(key, group, plane.row0 + row, noise);
       advance(a, s, i, i + n, noise + (col - 4 * group));
     }

@@ -39,7 +39,7 @@ GC_HD float step_value(const StepRow& s, float z, float sigma, float target, flo
   const float spread = root(target * target * q + q * q * at_least(var, 0.0f));
   const float stochastic = r * z + q * mean + spread * noise;
   const float flow = a * z + (1.0f - a) * (mean + s.extrapolate * (mean - previous));
-  const bool flows = s.mode == kModeFlow && is_inf(sigma_obs) && !is_inf(sigma) && target > 0.0f;
+  const bool flows = (s.mode == kModeFlow) & is_inf(sigma_obs) & !is_inf(sigma) & (target > 0.0f);
   return flows ? flow : stochastic;
 }
 
