@@ -116,8 +116,8 @@ class Calibration:
     def read(cls, path: Path) -> Calibration:
         """Read a calibration file."""
         values = json.loads(path.read_text())
-        edges = {key: tuple(values.pop(key)) for key in ("level_edges", "scale_edges")}
-        return cls(**values, **edges)
+        values |= {key: tuple(values[key]) for key in ("level_edges", "scale_edges")}
+        return cls(**values)
 
     def write(self, path: Path) -> None:
         """Write as indented JSON."""

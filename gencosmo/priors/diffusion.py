@@ -66,7 +66,9 @@ class DiffusionPrior:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        # torch's type stubs do not know that modules take a memory format
+        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.eval()
         for weight in self.network.parameters():
             weight.requires_grad_(False)
         self.card, self.calibration = card, calibration
@@ -170,7 +172,7 @@ class DiffusionPrior:
         torch.minimum(var, level2, out=var)
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
-        return iter(windows.split(1 if self.device.type == "cpu" else GPU_BATCH))
+        return iter(torch.split(windows, 1 if self.device.type == "cpu" else GPU_BATCH))
 
     def self_test(self) -> None:
         """Compare the card's test vector with what this machine computes.

@@ -35,7 +35,7 @@ class NetworkShape:
     @property
     def stride(self) -> int:
         """Windows must be a multiple of this many pixels."""
-        return 2 ** len(self.channels)
+        return 1 << len(self.channels)
 
     @property
     def receptive_field(self) -> int:
@@ -65,7 +65,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        return x + self.second(F.relu(self.first(x)))
+        correction: Tensor = self.second(F.relu(self.first(x)))
+        return x + correction
 
 
 class DenoiserNetwork(nn.Module):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from gencosmo.errors import InputError, UsageError
 from gencosmo.image import Image
@@ -100,8 +101,8 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         if world == "scene" and ivar is not None:
             level = np.where(good, scaling.to_level(ivar), level)
         scalings.append(scaling)
-        flux.append(torch.from_dlpack(np.where(np.isinf(level), np.float32(0), scaling.to_flux(data[channel]))))
-        sigma.append(torch.from_dlpack(level))
+        flux.append(from_dlpack(np.where(np.isinf(level), np.float32(0), scaling.to_flux(data[channel]))))
+        sigma.append(from_dlpack(level))
     canvas = Canvas.from_planes(
         flux, sigma, seeds=[seed] * channels, origins=[image.origin] * channels, keys=list(range(channels)), device=device
     )

@@ -19,7 +19,7 @@ FLUX_LIMIT = 3e5
 def binned(flux: Float) -> Float:
     """2x2 sums over two: coarser sampling, white noise kept at its level."""
     height, width = (side // 2 * 2 for side in flux.shape)
-    summed = flux[:height, :width].reshape(height // 2, 2, width // 2, 2).sum((1, 3))
+    summed: Float = flux[:height, :width].reshape(height // 2, 2, width // 2, 2).sum((1, 3))
     return (summed / 2).astype(np.float32)
 
 
@@ -32,7 +32,7 @@ def frame_shares(frames: Sequence[Frame]) -> NDArray[np.float64]:
         mine = groups == group
         within = sizes[mine] ** GROUP_POWER
         shares[mine] = within / within.sum() * sizes[mine].sum() ** GROUP_POWER
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def hold_out(frames: Sequence[Frame], every: int = 8, strip_rows: int = 128) -> tuple[list[Frame], list[Frame]]:
@@ -41,7 +41,8 @@ def hold_out(frames: Sequence[Frame], every: int = 8, strip_rows: int = 128) -> 
     In groups of at least `every` frames each `every`-th is held out; larger single frames give up a strip at the
     bottom, an `every`-th of their rows.
     """
-    train, validation = [], []
+    train: list[Frame] = []
+    validation: list[Frame] = []
     seen: dict[str, int] = {}
     sizes = Counter(frame.group for frame in frames)
     for frame in frames:
@@ -88,7 +89,7 @@ class TileSource:
             flux = self._crop(flux, 2 * size)
             flux = binned(flux)
         tile = self._crop(flux, size)
-        tile = np.rot90(tile, rng.integers(4))
+        tile = np.rot90(tile, int(rng.integers(4)))
         tile = tile[:, ::-1] if rng.random() < 0.5 else tile
         return np.asarray(tile * np.float32(np.exp(rng.normal(0, 0.4))))
 

@@ -22,7 +22,7 @@ from gencosmo.training.trainer import Settings
 
 __all__ = ["export_prior", "recalibrate"]
 
-WINDOWS = {"core": 128, "halo": 32, "ramp": 8}
+WINDOWS: dict[str, Any] = {"core": 128, "halo": 32, "ramp": 8}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def _line(rng: Rng, size: int, length: float, width: float) -> Mask:
     angle = rng.uniform(0, np.pi)
     across = np.abs((cols - col) * np.sin(angle) - (rows - row) * np.cos(angle))
     along = np.abs((cols - col) * np.cos(angle) + (rows - row) * np.sin(angle))
-    return (across < width) & (along < length)
+    near: Mask = (across < width) & (along < length)
+    return near
 
 
 def single_pixels(rng: Rng, size: int) -> Mask:

@@ -95,7 +95,9 @@ class Trainer:
     def __init__(self, draws: Draws, shape: NetworkShape, settings: Settings, device: str = "cpu") -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device, self.draws = settings, torch.device(device), draws
-        self.network = DenoiserNetwork(shape).to(self.device).to(memory_format=torch.channels_last)
+        network = DenoiserNetwork(shape).to(self.device)
+        # torch's type stubs do not know that modules take a memory format
+        self.network: DenoiserNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = DenoiserNetwork(shape).to(self.device)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
