@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from gencosmo.training.artifacts import add_artifacts
 from gencosmo.training.data import TileSource
 from gencosmo.training.levels import Task, make_task, noise_map
 from gencosmo.training.masks import draw_holes
@@ -16,6 +17,10 @@ from gencosmo.training.pack import Frame
 from gencosmo.training.simulate import simulate_sky
 
 __all__ = ["Draws", "SkyDraws"]
+
+
+ARTIFACT_SHARE = 0.12
+"""Share of the tiles in the frame world that carry a defect which is not masked."""
 
 
 class Draws(Protocol):
@@ -93,6 +98,8 @@ class SkyDraws:
             observed = torch.cat([observed, torch.zeros_like(tiles)])
             scene = torch.cat([scene, torch.zeros(self.real, dtype=torch.bool, device=self.device)])
         rng = np.random.default_rng(int(torch.randint(0, 2**31, (1,), generator=self.choices)))
+        frames = ~scene
+        target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, ARTIFACT_SHARE)).to(self.device)
         holes = torch.from_numpy(draw_holes(target.cpu().numpy(), rng)).to(self.device)
         return make_task(target, observed, holes, good, scene.float(), self.generator)
 
