@@ -125,6 +125,25 @@ def test_opcheck(op: str) -> None:
 
 
 @every_op
+def test_compiled_without_a_graph_break(op: str) -> None:
+    case = CASES[op]
+    arguments = case.arguments()
+    constants = {name: value for name, value in arguments.items() if not isinstance(value, Tensor)}
+
+    def function(inputs: Arguments) -> list[Tensor]:
+        made = {name: value.clone() for name, value in inputs.items()}
+        case.call(**made, **constants)
+        return [made[name] for name in case.writes]
+
+    inputs = {name: arguments[name] for name in tensors(arguments)}
+    torch._dynamo.reset()
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for got, expected in zip(compiled(inputs), function(inputs), strict=True):
+            assert torch.equal(got.nan_to_num(), expected.nan_to_num())
+
+
+@every_op
 def test_fake_tensors_pass_and_cannot_reach_the_kernel(op: str) -> None:
     case = CASES[op]
     arguments = case.arguments()
