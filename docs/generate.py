@@ -61,8 +61,8 @@ def _section(command: Any) -> str:
         for name, parameter in signature(callback).parameters.items()
     ]
     name = command.name or callback.__name__.replace("_", "-")
-    head = [f"\n## gencosmo {name}\n", f"{callback.__doc__}\n", "| argument or option | default | meaning |", "|---|---|---|"]
-    return "\n".join([*head, *rows, ""])
+    table = ["| argument or option | default | meaning |", "|---|---|---|", *rows]
+    return "\n".join([f"\n## gencosmo {name}\n", f"{callback.__doc__}\n", *table, ""])
 
 
 def cli_page() -> str:

@@ -9,7 +9,7 @@ rows, cols = np.mgrid[:96, :96]
 truth = np.full(rows.shape, 100.0)
 for _ in range(25):  # stars of one width
     row, col = rng.uniform(0, 96, 2)
-    truth += rng.pareto(1.2) * 30 * np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * 1.6**2))
+    truth += rng.exponential(300) * np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * 1.6**2))
 noise = np.sqrt(truth / 4)
 frame = rng.normal(truth, noise)
 

@@ -42,7 +42,7 @@ def test_every_option_is_told():
 
 
 def test_the_program_of_the_readme_runs(tmp_path, monkeypatch):
-    """With the shipped prior, on a small frame."""
+    """With the shipped prior, on a small frame; two short samples instead of eight."""
     from astropy.io import fits
 
     from tests.io.files import holes, sky, stsci_file
@@ -52,13 +52,15 @@ def test_the_program_of_the_readme_runs(tmp_path, monkeypatch):
     stsci_file("frame.fits")
     array, mask = sky(), holes()
     words = {"array": array, "mask": mask, "ivar": np.full(array.shape, 0.04, np.float32)}
+    assert "samples=8" in program
+    program = program.replace("samples=8", "samples=2, steps=4")
     exec(compile(program, "README.md", "exec"), words)
     result = words["result"]
-    assert result.samples.shape == (8, *array.shape)
+    assert result.samples.shape == (2, *array.shape)
     assert np.array_equal(result.mean[~mask], array[~mask])
     before, after = (fits.getdata(name, "SCI") for name in ("frame.fits", "filled.fits"))
     changed = before != after
-    assert changed.any() and not changed.all()
+    assert 0 < changed.sum() < changed.size
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
