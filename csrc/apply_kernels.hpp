@@ -20,6 +20,13 @@ struct ApplyArgs {
   Float type;
 };
 
+// The way back: gradients of the outputs to gradients of `raw`; windows and local statistics are data.
+struct ApplyBackwardArgs {
+  ApplyArgs forward;  // its mean and var are not used
+  const float *grad_mean, *grad_var;  // (count, 1, height, width)
+  void* grad_raw;                     // type and strides of `raw`
+};
+
 struct ApplyPixel {
   float z, sigma, base, smooth, x0, spread, rough, gate;
 };
@@ -30,13 +37,33 @@ GC_HD void apply_pixel(const ApplyPixel& p, float dot, float base_weight, float 
   const bool unknown = is_inf(p.sigma);
   const float level2 = unknown ? 0.0f : p.sigma * p.sigma;
   const float pull = (kEta * p.rough) * (kEta * p.rough);
-  const float keep = unknown ? 0.0f : pull / (pull + level2);
-  mean = head + keep * ((unknown ? 0.0f : p.z) - head);
+  // the data plus a share of the correction, so that an exact pixel (share 0) comes back to the last bit
+  const float share = unknown ? 1.0f : level2 / (pull + level2);
+  const float datum = unknown ? 0.0f : p.z;
+  mean = datum + share * (head - datum);
   const float spread = p.rough * p.rough * natural_exp(at_most(at_least(log_var, kLogVarMin), kLogVarMax));
   var = unknown ? spread : level2 * spread / (level2 + spread);
 }
 
+// What the chain rule needs of a pixel: d loss / d dot, / d base weight, / d residual, / d log variance.
+struct ApplySlopes {
+  float dot, base_weight, residual, log_var;
+};
+GC_HD ApplySlopes apply_slopes(const ApplyPixel& p, float log_var, float grad_mean, float grad_var) {
+  const bool unknown = is_inf(p.sigma);
+  const float level2 = unknown ? 0.0f : p.sigma * p.sigma;
+  const float pull = (kEta * p.rough) * (kEta * p.rough);
+  const float head = grad_mean * (unknown ? 1.0f : level2 / (pull + level2));
+  const float spread = p.rough * p.rough * natural_exp(at_most(at_least(log_var, kLogVarMin), kLogVarMax));
+  const float share = unknown ? 1.0f : level2 / (level2 + spread);
+  const bool clamped = (log_var < kLogVarMin) | (log_var > kLogVarMax);
+  return ApplySlopes{head * (p.rough / p.spread), head * (p.base - p.smooth), head * p.gate * p.rough,
+                     clamped ? 0.0f : grad_var * share * share * spread};
+}
+
 GC_CPU_KERNEL(apply_kernels, ApplyArgs)
+GC_CPU_KERNEL(apply_kernels_backward, ApplyBackwardArgs)
+GC_CUDA_KERNEL(apply_kernels_backward, ApplyBackwardArgs)
 GC_CUDA_KERNEL(apply_kernels, ApplyArgs)
 
 }  // namespace gencosmo

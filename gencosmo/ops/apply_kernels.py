@@ -13,6 +13,8 @@ that hold whatever the weights:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,13 +32,48 @@ _apply = define(
     "apply_kernels(Tensor raw, Tensor win, Tensor local, Tensor(a!) mean, Tensor(b!) var) -> ()",
     "apply_kernels",
 )
+_backward = define(
+    "apply_kernels_backward(Tensor raw, Tensor win, Tensor local, Tensor grad_mean, Tensor grad_var, "
+    "Tensor(a!) grad_raw) -> ()",
+    "apply_kernels_backward",
+)
+
+
+class _Applied(torch.autograd.Function):
+    """The op with its gradient for the network's output; windows and local statistics are data."""
+
+    @staticmethod
+    def forward(ctx: Any, raw: Tensor, win: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+        mean, var = (torch.empty_like(win[:, :1]).contiguous() for _ in range(2))
+        _apply(raw, win, local, mean, var)
+        ctx.save_for_backward(raw, win, local)
+        return mean, var
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_mean: Tensor, grad_var: Tensor) -> tuple[Tensor, None, None]:
+        raw, win, local = ctx.saved_tensors
+        grad_raw = torch.empty_like(raw)
+        _backward(raw, win, local, grad_mean.contiguous(), grad_var.contiguous(), grad_raw)
+        return grad_raw, None, None
+
+
+def applied_kernels(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior mean and variance (B, 1, h, w) as new tensors, differentiable in `raw`.
+
+    Gradients flow to the network's output by a compiled kernel, once; arguments as in :func:`apply_kernels`.
+    Where `win` or `local` require a gradient too, the reference runs instead.
+    """
+    if wants_grad(win, local):
+        return apply_kernels_reference(raw.to(win.dtype), win, local)
+    mean, var = _Applied.apply(raw, win, local)  # type: ignore[no-untyped-call]
+    return mean, var
 
 
 def apply_kernels(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Tensor) -> None:
     """Write the posterior mean and variance of windows.
 
-    With gradients on and an input that requires one, the reference runs instead (and the outputs carry the
-    graph).
+    With gradients on and an input that requires one, the outputs carry the graph of :func:`applied_kernels`.
 
     Parameters
     ----------
@@ -50,9 +87,7 @@ def apply_kernels(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var: Te
         Overwritten.
     """
     if wants_grad(raw, win, local):
-        for out, value in zip(
-            (mean, var), apply_kernels_reference(raw.to(win.dtype), win, local), strict=True
-        ):
+        for out, value in zip((mean, var), applied_kernels(raw, win, local), strict=True):
             out.copy_(value)
         return
     _apply(raw, win, local, mean, var)
@@ -92,8 +127,10 @@ def apply_kernels_reference(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Te
     unknown = torch.isinf(sigma)
     level2 = torch.where(unknown, torch.zeros_like(sigma), sigma * sigma)
     pull = (ETA * d) ** 2
-    keep = torch.where(unknown, torch.zeros_like(sigma), pull / (pull + level2))
-    mean = head + keep * (torch.where(unknown, torch.zeros_like(z), z) - head)
+    # the data plus a share of the correction, so that an exact pixel (share 0) comes back to the last bit
+    share = torch.where(unknown, torch.ones_like(sigma), level2 / (pull + level2))
+    datum = torch.where(unknown, torch.zeros_like(z), z)
+    mean = datum + share * (head - datum)
     spread = d * d * raw[:, taps + 2].clamp(LOG_VAR_MIN, LOG_VAR_MAX).exp()
     var = torch.where(unknown, spread, level2 * spread / (level2 + spread))
     return mean[:, None], var[:, None]

@@ -1,0 +1,139 @@
+"""Limits of the head, byte identity, cards: for the untrained network and for the shipped one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from gencosmo.errors import PriorError
+from gencosmo.priors import list_priors, load_prior
+from gencosmo.priors.cards import SHIPPED, Card
+from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.training.simulate import simulate_sky
+from gencosmo.windows import Canvas
+
+SIDE = 96
+
+
+def untrained() -> DiffusionPrior:
+    shape = NetworkShape((16, 24), (1, 1))
+    card = replace(Card.read(SHIPPED / "sky.json"), name="untrained", shape=shape.to_dict(), core=64, halo=16)
+    return DiffusionPrior(DenoiserNetwork(shape), card)
+
+
+@pytest.fixture(scope="module", params=["untrained", "sky"])
+def prior(request: pytest.FixtureRequest) -> DiffusionPrior:
+    return untrained() if request.param == "untrained" else load_prior("sky", "cpu")
+
+
+def sky(count: int = 3) -> Tensor:
+    """Noise-free simulated sky (count, SIDE, SIDE)."""
+    return simulate_sky(count, SIDE, Generator().manual_seed(5)).truth
+
+
+def denoised(prior: DiffusionPrior, z: Tensor, sigma: Tensor, world: str = "scene") -> tuple[Tensor, Tensor]:
+    """Mean and variance (B, H, W) of planes (B, H, W)."""
+    canvas = Canvas.from_planes(list(z), list(sigma), seeds=[0] * len(z))
+    prior.denoise_(canvas, prior.plan(canvas, torch.ones(canvas.size, dtype=torch.bool)), world)  # type: ignore[arg-type]
+    planes = range(len(z))
+    return tuple(torch.stack([canvas.plane(name, p) for p in planes]) for name in ("mean", "var"))  # type: ignore[return-value]
+
+
+def test_exact_pixels_are_returned_exactly(prior: DiffusionPrior) -> None:
+    z = sky()
+    sigma = torch.zeros_like(z)
+    sigma[:, 30:40, 20:31] = math.inf
+    mean, var = denoised(prior, z, sigma, "frame")
+    exact = sigma == 0
+    # one rounding each in gather, head and blend
+    assert torch.allclose(mean[exact], z[exact], rtol=1e-6, atol=1e-6)
+    assert bool((var[exact] == 0).all())
+    assert bool((var[~exact] > 0).all())
+
+
+@pytest.mark.parametrize("level", [0.01, 0.1, 1.0, 5.0, 20.0, 80.0])
+def test_error_stays_below_the_level(prior: DiffusionPrior, level: float) -> None:
+    z = sky()
+    noisy = z + level * torch.randn(z.shape, generator=Generator().manual_seed(2))
+    mean, var = denoised(prior, noisy, torch.full_like(z, level))
+    rms = float((mean - z).square().mean().sqrt())
+    # brighter tiles vary by more than the prior's spread; the level alone bounds those
+    assert rms <= 1.2 * level
+    assert float(var.max()) <= level**2 * (1 + 1e-5)
+
+
+def test_nothing_known_gives_the_prior_mean(prior: DiffusionPrior) -> None:
+    z = torch.zeros(1, SIDE, SIDE)
+    mean, var = denoised(prior, z, torch.full_like(z, math.inf), "frame")
+    assert bool((mean == 0).all())
+    assert bool((var > 0).all())
+
+
+def test_result_does_not_depend_on_company_or_threads(prior: DiffusionPrior) -> None:
+    z = sky()
+    sigma = torch.where(torch.rand(z.shape, generator=Generator().manual_seed(3)) < 0.1, math.inf, 0.0)
+    together, _ = denoised(prior, z, sigma)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        alone = torch.cat([denoised(prior, z[p : p + 1], sigma[p : p + 1])[0] for p in (2, 0, 1)])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(together[[2, 0, 1]], alone)
+
+
+def test_windows_are_fixed_to_absolute_pixels(prior: DiffusionPrior) -> None:
+    """A hole is filled alike in two sections that both hold the whole window around it (the bases see more)."""
+    z = sky(1)[0]
+    sigma = torch.zeros_like(z)
+    sigma[50, 50:53] = math.inf
+    canvas = Canvas.from_planes([z], [sigma], seeds=[0], origins=[(7, 13)])
+    grid = prior.grid
+    windows = prior.plan(canvas, canvas.sigma_obs > 0).windows
+    assert bool((((windows[:, 1] + 7 + grid.halo) % grid.core == 0)).all())
+    assert bool((((windows[:, 2] + 13 + grid.halo) % grid.core == 0)).all())
+
+
+def test_self_test_passes_and_can_fail() -> None:
+    prior = load_prior("sky", "cpu")
+    prior.self_test()
+    broken = DenoiserNetwork(prior.network.shape)
+    broken.load_state_dict(prior.network.state_dict())
+    with torch.no_grad():
+        broken.exit.bias += 0.1
+    with pytest.raises(PriorError, match="test vector gives"):
+        DiffusionPrior(broken, prior.card, prior.calibration).self_test()
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    for suffix in (".json", ".safetensors", ".calibration.json"):
+        (tmp_path / f"sky{suffix}").write_bytes((SHIPPED / f"sky{suffix}").read_bytes())
+    weights = bytearray((tmp_path / "sky.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "sky.safetensors").write_bytes(bytes(weights))
+    with pytest.raises(PriorError, match="sha256") as caught:
+        load_prior(tmp_path / "sky.json")
+    assert caught.value.code == "model_hash"
+
+
+def test_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
+    for suffix in (".json", ".safetensors"):
+        (tmp_path / f"sky{suffix}").write_bytes((SHIPPED / f"sky{suffix}").read_bytes())
+    text = (SHIPPED / "sky.calibration.json").read_text()
+    digest = Card.read(SHIPPED / "sky.json").weights_sha256
+    (tmp_path / "sky.calibration.json").write_text(text.replace(digest, "0" * 64))
+    with pytest.raises(PriorError, match="make calibrate"):
+        load_prior(tmp_path / "sky.json")
+
+
+def test_unknown_prior_names_the_known_ones() -> None:
+    with pytest.raises(PriorError, match="sky") as caught:
+        load_prior("no-such-prior")
+    assert caught.value.code == "model_not_found"
+    assert "sky" in list_priors()
