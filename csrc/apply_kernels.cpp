@@ -22,14 +22,18 @@ void stage(const ApplyArgs& a, int64_t b, int64_t pixel, int64_t n, float (*out)
   }
 }
 
-// sum_k (w_k - mean w) (x0_k - m) for n pixels of row y from column x; the window's edge is repeated.
-void kernel_dot(const float (*w)[kPiece], const float* x0, const float* m, int64_t y, int64_t x, int64_t n, int64_t height,
-                int64_t width, float* dot) {
-  float near[kSide][kPiece + 2 * kReach], centre[kPiece];
+// The 5x5 neighbours of n pixels of row y from column x, as five padded rows; the window's edge is repeated.
+using Near = float[kSide][kPiece + 2 * kReach];
+void neighbours(const float* x0, int64_t y, int64_t x, int64_t n, int64_t height, int64_t width, Near& near) {
   for (int i = 0; i < kSide; ++i) {
     const float* row = x0 + clamp64(y + i - kReach, 0, height - 1) * width;
     for (int64_t j = 0; j < n + 2 * kReach; ++j) near[i][j] = row[clamp64(x + j - kReach, 0, width - 1)];
   }
+}
+
+// sum_k (w_k - mean w) (x0_k - m) for n pixels.
+void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, int64_t n, float* dot) {
+  float centre[kPiece];
   for (int64_t j = 0; j < kPiece; ++j) centre[j] = dot[j] = 0.0f;
   for (int k = 0; k < kTaps; ++k) {
     for (int64_t j = 0; j < kPiece; ++j) centre[j] += w[k][j];
@@ -50,7 +54,9 @@ void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n)
   if (a.type == Float::f32) stage<float>(a, b, at, n, raw);
   if (a.type == Float::bf16) stage<Bf16>(a, b, at, n, raw);
   if (a.type == Float::f16) stage<F16>(a, b, at, n, raw);
-  kernel_dot(raw, local, local + area + at, y, x, n, a.height, a.width, dot);
+  Near near;
+  neighbours(local, y, x, n, a.height, a.width, near);
+  kernel_dot(raw, near, local + area + at, n, dot);
   const float *z = win + at, *sigma = z + area, *base = sigma + area, *smooth = base + 2 * area;
   const float *x0 = local + at, *spread = x0 + 2 * area, *rough = spread + area, *gate = rough + area;
   float *mean = a.mean + b * area + at, *var = a.var + b * area + at;
@@ -61,16 +67,71 @@ void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n)
   }
 }
 
-}  // namespace
+template <class T>
+void unstage(const ApplyArgs& a, int64_t b, int64_t pixel, int64_t n, const float (*values)[kPiece], void* to) {
+  T* out = static_cast<T*>(to) + b * a.window_stride + pixel * a.pixel_stride;
+  if (a.pixel_stride == 1) {
+    for (int c = 0; c < kRawChannels; ++c) {
+      for (int64_t j = 0; j < n; ++j) narrow(values[c][j], out[c * a.channel_stride + j]);
+    }
+    return;
+  }
+  for (int64_t j = 0; j < n; ++j) {
+    for (int c = 0; c < kRawChannels; ++c) narrow(values[c][j], out[j * a.pixel_stride + c * a.channel_stride]);
+  }
+}
 
-void apply_kernels(const ApplyArgs& a, int threads) {
+template <class T>
+void backward_piece(const ApplyBackwardArgs& args, int64_t b, int64_t y, int64_t x, int64_t n) {
+  const ApplyArgs& a = args.forward;
+  const int64_t area = a.height * a.width, at = y * a.width + x;
+  const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
+  const T* log_var = static_cast<const T*>(a.raw) + b * a.window_stride + at * a.pixel_stride + (kTaps + 2) * a.channel_stride;
+  const float *z = win + at, *sigma = z + area, *base = sigma + area, *smooth = base + 2 * area;
+  const float *x0 = local + at, *spread = x0 + 2 * area, *rough = spread + area, *gate = rough + area;
+  const float *grad_mean = args.grad_mean + b * area + at, *grad_var = args.grad_var + b * area + at;
+  float out[kRawChannels][kPiece] = {}, dot[kPiece] = {}, centre[kPiece] = {};
+  for (int64_t j = 0; j < n; ++j) {
+    const ApplyPixel p{z[j], sigma[j], base[j], smooth[j], x0[j], spread[j], rough[j], gate[j]};
+    const ApplySlopes s = apply_slopes(p, widen(log_var[j * a.pixel_stride]), grad_mean[j], grad_var[j]);
+    dot[j] = s.dot;
+    out[kTaps][j] = s.base_weight;
+    out[kTaps + 1][j] = s.residual;
+    out[kTaps + 2][j] = s.log_var;
+  }
+  Near near;
+  neighbours(local, y, x, n, a.height, a.width, near);
+  for (int k = 0; k < kTaps; ++k) {
+    for (int64_t j = 0; j < n; ++j) centre[j] += near[k / kSide][j + k % kSide];
+  }
+  for (int64_t j = 0; j < n; ++j) centre[j] = centre[j] / static_cast<float>(kTaps);
+  for (int k = 0; k < kTaps; ++k) {
+    for (int64_t j = 0; j < n; ++j) out[k][j] = dot[j] * (near[k / kSide][j + k % kSide] - centre[j]);
+  }
+  unstage<T>(a, b, at, n, out, args.grad_raw);
+}
+
+template <class Piece>
+void for_each_piece(const ApplyArgs& a, int threads, const Piece& piece) {
   const int64_t rows = a.count * a.height;
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic, 8)
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t x = 0; x < a.width; x += kPiece) {
-      apply_piece(a, i / a.height, i % a.height, x, min64(kPiece, a.width - x));
-    }
+    for (int64_t x = 0; x < a.width; x += kPiece) piece(i / a.height, i % a.height, x, min64(kPiece, a.width - x));
   }
+}
+
+}  // namespace
+
+void apply_kernels_backward(const ApplyBackwardArgs& a, int threads) {
+  for_each_piece(a.forward, threads, [&](int64_t b, int64_t y, int64_t x, int64_t n) {
+    if (a.forward.type == Float::f32) backward_piece<float>(a, b, y, x, n);
+    if (a.forward.type == Float::bf16) backward_piece<Bf16>(a, b, y, x, n);
+    if (a.forward.type == Float::f16) backward_piece<F16>(a, b, y, x, n);
+  });
+}
+
+void apply_kernels(const ApplyArgs& a, int threads) {
+  for_each_piece(a, threads, [&](int64_t b, int64_t y, int64_t x, int64_t n) { apply_piece(a, b, y, x, n); });
 }
 
 }  // namespace gencosmo::GC_ISA

@@ -34,7 +34,50 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(ApplyArgs a) {
   }
 }
 
+template <class T>
+__global__ void __launch_bounds__(kThreads) backward_kernel(ApplyBackwardArgs args) {
+  const ApplyArgs& a = args.forward;
+  const int64_t area = a.height * a.width;
+  for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
+    const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
+    for (int64_t i = first_item(); i < area; i += item_stride()) {
+      const int64_t y = i / a.width, x = i % a.width, at = b * a.window_stride + i * a.pixel_stride;
+      const T* raw = static_cast<const T*>(a.raw) + at;
+      T* out = static_cast<T*>(args.grad_raw) + at;
+      const ApplyPixel p{win[i], win[area + i], win[2 * area + i], win[4 * area + i],
+                         local[i], local[2 * area + i], local[3 * area + i], local[4 * area + i]};
+      const ApplySlopes s = apply_slopes(p, widen(raw[(kTaps + 2) * a.channel_stride]), args.grad_mean[b * area + i],
+                                         args.grad_var[b * area + i]);
+      float near[kTaps], centre = 0.0f;
+#pragma unroll
+      for (int k = 0; k < kTaps; ++k) {
+        const int64_t row = clamp64(y + k / kSide - kReach, 0, a.height - 1);
+        near[k] = local[row * a.width + clamp64(x + k % kSide - kReach, 0, a.width - 1)];
+        centre += near[k];
+      }
+      centre = centre / static_cast<float>(kTaps);
+#pragma unroll
+      for (int k = 0; k < kTaps; ++k) narrow(s.dot * (near[k] - centre), out[k * a.channel_stride]);
+      narrow(s.base_weight, out[kTaps * a.channel_stride]);
+      narrow(s.residual, out[(kTaps + 1) * a.channel_stride]);
+      narrow(s.log_var, out[(kTaps + 2) * a.channel_stride]);
+    }
+  }
+}
+
 }  // namespace
+
+const char* apply_kernels_backward_cuda(const ApplyBackwardArgs& a, int device, void* stream) {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return cuda_error(guard.error());
+  const auto s = static_cast<cudaStream_t>(stream);
+  const int64_t area = a.forward.height * a.forward.width;
+  const dim3 grid(blocks(area, 4096), static_cast<unsigned>(clamp64(a.forward.count, 1, 65535)));
+  if (a.forward.type == Float::f32) backward_kernel<float><<<grid, kThreads, 0, s>>>(a);
+  if (a.forward.type == Float::bf16) backward_kernel<Bf16><<<grid, kThreads, 0, s>>>(a);
+  if (a.forward.type == Float::f16) backward_kernel<F16><<<grid, kThreads, 0, s>>>(a);
+  return cuda_error(cudaGetLastError());
+}
 
 const char* apply_kernels_cuda(const ApplyArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);

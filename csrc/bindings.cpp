@@ -294,6 +294,25 @@ void apply_kernels_op(py::handle raw_, py::handle win_, py::handle local_, py::h
   run<ApplyArgs>(op, win, a, threads, apply_kernels_cpu, GC_CUDA_OR_NULL(apply_kernels));
 }
 
+void apply_kernels_backward_op(py::handle raw_, py::handle win_, py::handle local_, py::handle grad_mean_,
+                               py::handle grad_var_, py::handle grad_raw_, int threads) {
+  const char* op = "apply_kernels_backward";
+  const TensorArg raw(op, "raw", raw_), win(op, "win", win_), local(op, "local", local_);
+  const TensorArg grad_mean(op, "grad_mean", grad_mean_), grad_var(op, "grad_var", grad_var_), grad_raw(op, "grad_raw", grad_raw_);
+  win.expect(Dtype::f32, {-1, kFields, -1, -1});
+  const int64_t b = win.dim(0), h = win.dim(2), w = win.dim(3);
+  for (const TensorArg* t : {&raw, &local, &grad_mean, &grad_var, &grad_raw}) t->same_device(win);
+  local.expect(Dtype::f32, {b, kLocals, h, w});
+  for (const TensorArg* t : {&grad_mean, &grad_var}) t->expect(Dtype::f32, {b, 1, h, w});
+  for (const TensorArg* t : {&raw, &grad_raw}) t->expect_shape({b, kRawChannels, h, w});
+  const NetworkSide side = network_side(raw, kRawChannels), out = network_side(grad_raw, kRawChannels);
+  if (out.type != side.type || out.pixel_stride != side.pixel_stride) grad_raw.fail("expected dtype and layout of 'raw'");
+  const ApplyBackwardArgs a{{raw.data<void>(), win.data<float>(), local.data<float>(), nullptr, nullptr, b, h, w,
+                             side.window_stride, side.channel_stride, side.pixel_stride, side.type},
+                            grad_mean.data<float>(), grad_var.data<float>(), grad_raw.data<void>()};
+  run<ApplyBackwardArgs>(op, win, a, threads, apply_kernels_backward_cpu, GC_CUDA_OR_NULL(apply_kernels_backward));
+}
+
 FileType file_type(const char* name, const py::buffer_info& info) {
   const char kind = info.format.empty() ? '?' : info.format.back();
   const bool sign = std::string("bhilq").find(kind) != std::string::npos;
@@ -368,5 +387,6 @@ PYBIND11_MODULE(_core, m) {
   m.def("biharmonic_fill", &biharmonic_fill_op);
   m.def("precondition", &precondition_op);
   m.def("apply_kernels", &apply_kernels_op);
+  m.def("apply_kernels_backward", &apply_kernels_backward_op);
   m.def("ingest", &ingest_op);
 }

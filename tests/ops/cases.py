@@ -243,6 +243,22 @@ def _apply_reference(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var:
         out.copy_(value)
 
 
+def make_backward(g: torch.Generator, shapes: Any) -> Arguments:
+    made = make_apply(g, shapes)
+    raw, win = made["raw"], made["win"]
+    raw[:, -1] *= 20  # some log variances beyond the clamp
+    gradients = {f"grad_{name}": torch.randn(win[:, :1].shape, generator=g) for name in ("mean", "var")}
+    return {"raw": raw, "win": win, "local": made["local"], **gradients, "grad_raw": torch.zeros_like(raw)}
+
+
+def _backward_reference(
+    raw: Tensor, win: Tensor, local: Tensor, grad_mean: Tensor, grad_var: Tensor, grad_raw: Tensor
+) -> None:
+    leaf = raw.detach().requires_grad_()
+    outputs = apply_kernels_reference(leaf, win, local)
+    grad_raw.copy_(torch.autograd.grad(outputs, leaf, (grad_mean, grad_var))[0])
+
+
 def _with_scratch(arguments: Arguments) -> Arguments:
     count, _, height, width = arguments["win"].shape
     return {**arguments, "workspace": torch.empty(count, SCRATCH, height, width)}
@@ -269,4 +285,8 @@ CASES = {
         hidden=_with_scratch,
     ),
     "apply_kernels": Case(apply_kernels, _apply_reference, make_apply, ("mean", "var"), "apply_kernels"),
+    "apply_kernels_backward": Case(
+        torch.ops.gencosmo.apply_kernels_backward.default, _backward_reference, make_backward, ("grad_raw",),
+        "apply_kernels_backward",
+    ),
 }  # fmt: skip

@@ -4,13 +4,14 @@ weights."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from gencosmo.ops import precondition as contract
-from gencosmo.ops.apply_kernels import apply_kernels, apply_kernels_reference
+from gencosmo.ops.apply_kernels import applied_kernels, apply_kernels, apply_kernels_reference
 from gencosmo.ops.precondition import FEATURES, LOCALS, precondition, precondition_reference
 from tests.ops.cases import CASES, copies
 from tests.ops.law import assert_law
@@ -156,3 +157,40 @@ def test_types_no_network_has(op: str) -> None:
 
 def test_channels_are_what_the_contract_lists() -> None:
     assert len(CHANNELS) == contract.FEATURES
+
+
+@every_type
+@every_format
+def test_gradients_in_network_types(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    arguments = CASES["apply_kernels"].arguments(3)
+    win, local = arguments["win"], arguments["local"]
+    g = torch.Generator().manual_seed(0)
+    weights = torch.randn(2, *win[:, :1].shape, generator=g)
+    raw = arguments["raw"].to(dtype).contiguous(memory_format=layout)
+
+    def gradient(function: Callable[..., tuple[Tensor, Tensor]], real: torch.dtype) -> Tensor:
+        leaf = (raw if real == dtype else raw.to(real)).detach().requires_grad_()
+        outputs = (
+            function(leaf, win.to(real), local.to(real)) if real != dtype else function(leaf, win, local)
+        )
+        total = sum((weight.to(real) * out).sum() for weight, out in zip(weights, outputs, strict=True))
+        return torch.autograd.grad(total, leaf)[0]
+
+    got = gradient(applied_kernels, dtype)
+    assert got.dtype == dtype
+    assert got.is_contiguous(memory_format=layout)
+    truth, plain = (
+        gradient(apply_kernels_reference, torch.float64),
+        gradient(apply_kernels_reference, torch.float32),
+    )
+    for c in range(truth.shape[1]):
+        assert_law(got[:, c], truth[:, c], plain[:, c].to(dtype), f"channel {c}")
+
+
+def test_gradients_of_gradients_are_refused() -> None:
+    arguments = CASES["apply_kernels"].arguments()
+    raw = arguments["raw"].requires_grad_()
+    mean, _ = applied_kernels(raw, arguments["win"], arguments["local"])
+    (first,) = torch.autograd.grad(mean.sum(), raw, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable|does not require grad"):
+        torch.autograd.grad(first.sum(), raw)
