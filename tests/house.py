@@ -31,16 +31,23 @@ class Module:
         """Dotted names of everything imported anywhere in the file: at its top, inside functions, for type checking
         only, and by a module's name in a string (`import_module`, tables of modules).
         """
-        found: set[str] = set()
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = _absolute(node, self.package)
-                found.update(f"{base}.{alias.name}" for alias in node.names)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and is_module(node.value):
-                found.add(node.value)
-        return frozenset(found)
+        texts = (n.value for n in ast.walk(self.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+        named = {text for text in texts if is_module(text)}
+        return frozenset(named.union(*(self._names(node) for node in ast.walk(self.tree))))
+
+    @cached_property
+    def loads(self) -> frozenset[str]:
+        """Modules of the package that are loaded when this one is, by statements of its top level."""
+        named = set[str]().union(*(self._names(node) for node in self.tree.body))
+        known = {module.name for module in modules()}
+        return frozenset(name if name in known else name.rpartition(".")[0] for name in named) & known - {self.name}
+
+    def _names(self, node: ast.AST) -> set[str]:
+        if isinstance(node, ast.Import):
+            return {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            return {f"{_absolute(node, self.package)}.{alias.name}" for alias in node.names}
+        return set()
 
     @cached_property
     def public(self) -> list[ast.FunctionDef | ast.ClassDef]:
