@@ -86,7 +86,8 @@ void backward_piece(const ApplyBackwardArgs& args, int64_t b, int64_t y, int64_t
   const ApplyArgs& a = args.forward;
   const int64_t area = a.height * a.width, at = y * a.width + x;
   const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
-  const T* log_var = static_cast<const T*>(a.raw) + b * a.window_stride + at * a.pixel_stride + (kTaps + 2) * a.channel_stride;
+  const T* log_var =
+      static_cast<const T*>(a.raw) + b * a.window_stride + at * a.pixel_stride + (kTaps + 2) * a.channel_stride;
   const float *z = win + at, *sigma = z + area, *base = sigma + area, *smooth = base + 2 * area;
   const float *x0 = local + at, *spread = x0 + 2 * area, *rough = spread + area, *gate = rough + area;
   const float *grad_mean = args.grad_mean + b * area + at, *grad_var = args.grad_var + b * area + at;

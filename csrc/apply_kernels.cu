@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(ApplyArgs a) {
         const int64_t col = clamp64(x + k % kSide - kReach, 0, a.width - 1);
         dot += (w[k] - centre) * (local[row * a.width + col] - m);
       }
-      const ApplyPixel p{win[i], win[area + i], win[2 * area + i], win[4 * area + i],
+      const ApplyPixel p{win[i],   win[area + i],       win[2 * area + i],   win[4 * area + i],
                          local[i], local[2 * area + i], local[3 * area + i], local[4 * area + i]};
       apply_pixel(p, dot, widen(raw[kTaps * a.channel_stride]), widen(raw[(kTaps + 1) * a.channel_stride]),
                   widen(raw[(kTaps + 2) * a.channel_stride]), a.mean[b * area + i], a.var[b * area + i]);
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(ApplyBackwardArgs ar
       const int64_t y = i / a.width, x = i % a.width, at = b * a.window_stride + i * a.pixel_stride;
       const T* raw = static_cast<const T*>(a.raw) + at;
       T* out = static_cast<T*>(args.grad_raw) + at;
-      const ApplyPixel p{win[i], win[area + i], win[2 * area + i], win[4 * area + i],
+      const ApplyPixel p{win[i],   win[area + i],       win[2 * area + i],   win[4 * area + i],
                          local[i], local[2 * area + i], local[3 * area + i], local[4 * area + i]};
       const ApplySlopes s = apply_slopes(p, widen(raw[(kTaps + 2) * a.channel_stride]), args.grad_mean[b * area + i],
                                          args.grad_var[b * area + i]);

@@ -22,7 +22,7 @@ struct ApplyArgs {
 
 // The way back: gradients of the outputs to gradients of `raw`; windows and local statistics are data.
 struct ApplyBackwardArgs {
-  ApplyArgs forward;  // its mean and var are not used
+  ApplyArgs forward;                  // its mean and var are not used
   const float *grad_mean, *grad_var;  // (count, 1, height, width)
   void* grad_raw;                     // type and strides of `raw`
 };
@@ -31,7 +31,8 @@ struct ApplyPixel {
   float z, sigma, base, smooth, x0, spread, rough, gate;
 };
 // `dot` is the sum of centred weights times deviations from the local mean; raw values of the last three channels.
-GC_HD void apply_pixel(const ApplyPixel& p, float dot, float base_weight, float residual, float log_var, float& mean, float& var) {
+GC_HD void apply_pixel(const ApplyPixel& p, float dot, float base_weight, float residual, float log_var, float& mean,
+                       float& var) {
   float head = p.x0 + p.rough / p.spread * dot;
   head = head + base_weight * (p.base - p.smooth) + p.gate * p.rough * residual;
   const bool unknown = is_inf(p.sigma);

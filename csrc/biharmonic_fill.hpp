@@ -13,9 +13,9 @@ struct BiharmonicArgs {
   float* smooth;
   const Plane* layout;
   const int64_t *pixels, *starts, *component_plane;
-  float* direction;             // (canvas,) search direction; zero around the holes
-  float *residual, *image;      // (holes,) and A times the direction
-  uint32_t* border;             // (holes,) 1 where the stencil meets the edge of the plane
+  float* direction;         // (canvas,) search direction; zero around the holes
+  float *residual, *image;  // (holes,) and A times the direction
+  uint32_t* border;         // (holes,) 1 where the stencil meets the edge of the plane
   int64_t planes, canvas, holes, components, iterations;
   float limit;
 };

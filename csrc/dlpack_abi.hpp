@@ -41,9 +41,9 @@ struct ApiHeader {
 };
 struct ExchangeApi {
   ApiHeader header;
-  void* managed_tensor_allocator;       // not used here: arrays are allocated in Python
-  void* managed_tensor_from_py_object;  // not used: no ownership is taken
-  void* managed_tensor_to_py_object;    // not used
+  void* managed_tensor_allocator;                                      // not used here: arrays are allocated in Python
+  void* managed_tensor_from_py_object;                                 // not used: no ownership is taken
+  void* managed_tensor_to_py_object;                                   // not used
   int (*tensor_from_py_object_no_sync)(void* py_object, Tensor* out);  // borrowed view; may be null
   int (*current_work_stream)(DeviceType type, int32_t id, void** stream);
 };

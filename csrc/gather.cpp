@@ -11,7 +11,7 @@ void gather(const GatherArgs& a, int threads) {
     const Plane plane = a.layout[w.plane];
     const float* row = a.fields + field * a.pixels;
     float* out = a.out + task * a.height * a.width;
-    const int64_t inner = clamp64(-w.col, 0, a.width);                     // first column inside the plane
+    const int64_t inner = clamp64(-w.col, 0, a.width);                   // first column inside the plane
     const int64_t outer = clamp64(plane.width - w.col, inner, a.width);  // first column behind it
     for (int64_t i = 0; i < a.height; ++i, out += a.width) {
       const int64_t y = w.row + i;

@@ -27,16 +27,26 @@ void load(const void* from, int64_t first, int64_t n, bool swap, double* out) {
 
 void load_any(FileType type, const void* from, int64_t first, int64_t n, bool swap, double* out) {
   switch (type) {
-    case FileType::u8: return load<uint8_t, uint8_t>(from, first, n, swap, out);
-    case FileType::i8: return load<int8_t, uint8_t>(from, first, n, swap, out);
-    case FileType::i16: return load<int16_t, uint16_t>(from, first, n, swap, out);
-    case FileType::u16: return load<uint16_t, uint16_t>(from, first, n, swap, out);
-    case FileType::i32: return load<int32_t, uint32_t>(from, first, n, swap, out);
-    case FileType::u32: return load<uint32_t, uint32_t>(from, first, n, swap, out);
-    case FileType::i64: return load<int64_t, uint64_t>(from, first, n, swap, out);
-    case FileType::u64: return load<uint64_t, uint64_t>(from, first, n, swap, out);
-    case FileType::f32: return load<float, uint32_t>(from, first, n, swap, out);
-    case FileType::f64: return load<double, uint64_t>(from, first, n, swap, out);
+    case FileType::u8:
+      return load<uint8_t, uint8_t>(from, first, n, swap, out);
+    case FileType::i8:
+      return load<int8_t, uint8_t>(from, first, n, swap, out);
+    case FileType::i16:
+      return load<int16_t, uint16_t>(from, first, n, swap, out);
+    case FileType::u16:
+      return load<uint16_t, uint16_t>(from, first, n, swap, out);
+    case FileType::i32:
+      return load<int32_t, uint32_t>(from, first, n, swap, out);
+    case FileType::u32:
+      return load<uint32_t, uint32_t>(from, first, n, swap, out);
+    case FileType::i64:
+      return load<int64_t, uint64_t>(from, first, n, swap, out);
+    case FileType::u64:
+      return load<uint64_t, uint64_t>(from, first, n, swap, out);
+    case FileType::f32:
+      return load<float, uint32_t>(from, first, n, swap, out);
+    case FileType::f64:
+      return load<double, uint64_t>(from, first, n, swap, out);
   }
 }
 

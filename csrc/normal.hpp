@@ -9,7 +9,7 @@ namespace gencosmo {
 struct NormalArgs {
   float* out;
   const Plane* layout;
-  const int64_t* seed;              // one per plane
+  const int64_t* seed;               // one per plane
   const int64_t *rng_step, *stream;  // one number each
   int64_t planes, pixels;
 };

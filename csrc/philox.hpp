@@ -97,13 +97,14 @@ GC_HD NoiseKey noise_key(int64_t seed, int64_t key, int64_t step, int64_t stream
 }
 // Four normals of absolute columns 4 group .. 4 group + 3 in absolute row `row`.
 GC_HD void normals(const NoiseKey& k, int64_t group, int64_t row, float& n0, float& n1, float& n2, float& n3) {
-  const Counter o = philox(Counter{static_cast<uint32_t>(group), static_cast<uint32_t>(row), k.sample_channel, k.step_stream},
-                           k.seed_low, k.seed_high);
+  const Counter o =
+      philox(Counter{static_cast<uint32_t>(group), static_cast<uint32_t>(row), k.sample_channel, k.step_stream},
+             k.seed_low, k.seed_high);
   box_muller(o.x, o.y, n0, n1);
   box_muller(o.z, o.w, n2, n3);
 }
 
-constexpr int kGroups = 16;           // counters per block of a CPU loop
+constexpr int kGroups = 16;          // counters per block of a CPU loop
 constexpr int kBlock = 4 * kGroups;  // normals per block
 
 #if !defined(__CUDACC__)

@@ -23,7 +23,8 @@ void row_sums(int64_t width, int64_t reach, float* out, const Value& value) {
   }
   for (int64_t x = right; x < width; ++x) edge(x);
 }
-void column_sums(const float* sums, int64_t y, int64_t height, int64_t width, int64_t reach, int64_t x0, int64_t n, float* out) {
+void column_sums(const float* sums, int64_t y, int64_t height, int64_t width, int64_t reach, int64_t x0, int64_t n,
+                 float* out) {
   const int64_t first = box_first(y, reach), last = box_last(y, reach, height);
   for (int64_t j = 0; j < n; ++j) out[j] = 0.0f;
   for (int64_t k = first; k <= last; ++k) {
@@ -78,7 +79,8 @@ void pass_curve(const PreRow& r, int64_t y) {
   float* curve = r.curve + row;
   for (int64_t x = 0; x < r.width; ++x) curve[x] = four_neighbours(r.x0, y, x, r.height, r.width);
   const float *sigma = r.sigma + row, *base = r.base + row, *smooth = r.smooth + row;
-  row_sums(r.width, kBoxReach, r.sum0 + row, [=](int64_t k) { return (sigma[k] < kHoleSigma ? 1.0f : 0.0f) * curve[k] * curve[k]; });
+  row_sums(r.width, kBoxReach, r.sum0 + row,
+           [=](int64_t k) { return (sigma[k] < kHoleSigma ? 1.0f : 0.0f) * curve[k] * curve[k]; });
   row_sums(r.width, kBoxReach, r.sum1 + row, [=](int64_t k) { return sigma[k] < kHoleSigma ? 1.0f : 0.0f; });
   row_sums(r.width, 1, r.sum2 + row, [=](int64_t k) { return (base[k] - smooth[k]) * (base[k] - smooth[k]); });
 }
@@ -99,8 +101,10 @@ void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_
       const float count = box_count(y, x + j, r.height, r.width, kBoxReach), spread = r.spread[i];
       const float rough = root(roughness_squared(curve2[j] / count, good[j] / count, spread * spread));
       r.rough[i] = rough;
-      const PrePixel p{r.sigma[i], r.base[i], r.base_var[i], r.x0[i], r.mean[i], spread, rough, r.curve[i],
-                       disagree[j] / box_count(y, x + j, r.height, r.width, 1), a.world[b]};
+      const PrePixel p{r.sigma[i], r.base[i],  r.base_var[i],
+                       r.x0[i],    r.mean[i],  spread,
+                       rough,      r.curve[i], disagree[j] / box_count(y, x + j, r.height, r.width, 1),
+                       a.world[b]};
       float g[kFeatures];
       pre_features(p, g);
       for (int c = 0; c < kFeatures; ++c) f[c][j] = g[c];
@@ -123,15 +127,15 @@ void precondition(const PreconditionArgs& a, int threads) {
   const int64_t rows = a.count * a.height;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) pass_sums(pre_row(a, i / a.height), i % a.height, a.prior_var);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) pass_mean(pre_row(a, i / a.height), i % a.height);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) pass_spread(pre_row(a, i / a.height), i % a.height);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) pass_curve(pre_row(a, i / a.height), i % a.height);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) {
       const PreRow r = pre_row(a, i / a.height);
       if (a.type == Float::f32) pass_features<float>(a, r, i / a.height, i % a.height);

@@ -59,11 +59,13 @@ __device__ void curve(const PreRow& r, int64_t i, int64_t y, int64_t x) {
 template <class T>
 __device__ void features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_t i, int64_t y, int64_t x) {
   const float count = box_count(y, x, r.height, r.width, kBoxReach), s = r.spread[i];
-  const float rough = root(roughness_squared(column(r, r.sum0, y, x, kBoxReach) / count,
-                                             column(r, r.sum1, y, x, kBoxReach) / count, s * s));
+  const float rough = root(
+      roughness_squared(column(r, r.sum0, y, x, kBoxReach) / count, column(r, r.sum1, y, x, kBoxReach) / count, s * s));
   r.rough[i] = rough;
-  const PrePixel p{r.sigma[i], r.base[i], r.base_var[i], r.x0[i], r.mean[i], s, rough, r.curve[i],
-                   column(r, r.sum2, y, x, 1) / box_count(y, x, r.height, r.width, 1), a.world[b]};
+  const PrePixel p{r.sigma[i], r.base[i],  r.base_var[i],
+                   r.x0[i],    r.mean[i],  s,
+                   rough,      r.curve[i], column(r, r.sum2, y, x, 1) / box_count(y, x, r.height, r.width, 1),
+                   a.world[b]};
   float f[kFeatures];
   pre_features(p, f);
   T* out = static_cast<T*>(a.features) + b * a.window_stride + i * a.pixel_stride;
@@ -87,7 +89,8 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(PreconditionArgs a) {
 __global__ void __launch_bounds__(kThreads) deviations_kernel(PreconditionArgs a) {
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const PreRow r = pre_row(a, b);
-    for (int64_t i = first_item(); i < a.height * a.width; i += item_stride()) r.sum2[i] = deviations(r, i / a.width, i % a.width);
+    for (int64_t i = first_item(); i < a.height * a.width; i += item_stride())
+      r.sum2[i] = deviations(r, i / a.width, i % a.width);
   }
 }
 

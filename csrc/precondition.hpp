@@ -35,8 +35,8 @@ GC_HD PreRow pre_row(const PreconditionArgs& a, int64_t b) {
   const int64_t n = a.height * a.width;
   const float* w = a.win + b * kFields * n;
   float *l = a.local + b * kLocals * n, *s = a.scratch + b * kScratch * n;
-  return PreRow{w, w + n, w + 2 * n, w + 3 * n, w + 4 * n, l, l + n, l + 2 * n, l + 3 * n, l + 4 * n,
-                s, s + n, s + 2 * n, s + 3 * n, a.height, a.width};
+  return PreRow{w,         w + n,     w + 2 * n, w + 3 * n, w + 4 * n, l,         l + n,    l + 2 * n,
+                l + 3 * n, l + 4 * n, s,         s + n,     s + 2 * n, s + 3 * n, a.height, a.width};
 }
 
 GC_HD int64_t box_first(int64_t i, int64_t reach) { return max64(i - reach, 0); }

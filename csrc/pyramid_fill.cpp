@@ -82,7 +82,7 @@ void inherit_row(const Tree& t, const Level& low, const Level& up, int64_t r) {
 template <class Row>
 void rows(const Level& level, int threads, const Row& row) {
   const bool worth = threads > 1 && level.height * level.width > 8192;
-#pragma omp parallel for num_threads(threads) if (worth) schedule(static)
+#pragma omp parallel for num_threads(threads) if (worth) schedule(dynamic, 16)
   for (int64_t r = 0; r < level.height; ++r) row(r);
 }
 
@@ -104,7 +104,8 @@ void fill_plane(const PyramidArgs& a, int64_t p, int threads) {
     levels[++top] = up;
   }
   const int64_t last = levels[top].first;
-  const Node crowned = crown(top == 0 ? leaf_node(t.z[0], t.sigma[0]) : Node{t.mean[last], t.var[last]}, a.prior_mean, a.prior_var);
+  const Node crowned =
+      crown(top == 0 ? leaf_node(t.z[0], t.sigma[0]) : Node{t.mean[last], t.var[last]}, a.prior_mean, a.prior_var);
   (top == 0 ? t.base : t.mean + last)[0] = crowned.mean;
   (top == 0 ? t.base_var : t.var + last)[0] = crowned.var;
   for (int l = top - 1; l >= 0; --l) {

@@ -33,7 +33,8 @@ __device__ bool find_level(const Plane& plane, int depth, Level& level, Level& a
   higher = next_level(above, false);
   return true;
 }
-__device__ Node node_at(const PyramidArgs& a, const Plane& plane, int64_t tree, const Level& l, bool leaf, int64_t y, int64_t x) {
+__device__ Node node_at(const PyramidArgs& a, const Plane& plane, int64_t tree, const Level& l, bool leaf, int64_t y,
+                        int64_t x) {
   if (y >= l.height || x >= l.width) return no_node();
   if (leaf) {
     const int64_t i = plane.offset + y * l.width + x;
@@ -52,8 +53,9 @@ __global__ void __launch_bounds__(kThreads) merge_kernel(PyramidArgs a, int dept
     for (int64_t i = first_item(); i < up.height * up.width; i += item_stride()) {
       const int64_t y = 2 * (i / up.width), x = 2 * (i % up.width);
       const bool leaf = depth == 0;
-      const Parent m = merge(node_at(a, plane, tree, low, leaf, y, x), node_at(a, plane, tree, low, leaf, y, x + 1),
-                             node_at(a, plane, tree, low, leaf, y + 1, x), node_at(a, plane, tree, low, leaf, y + 1, x + 1));
+      const Parent m =
+          merge(node_at(a, plane, tree, low, leaf, y, x), node_at(a, plane, tree, low, leaf, y, x + 1),
+                node_at(a, plane, tree, low, leaf, y + 1, x), node_at(a, plane, tree, low, leaf, y + 1, x + 1));
       const int64_t out = tree + up.first + i;
       a.mean[out] = m.mean;
       a.var[out] = m.var;
@@ -102,7 +104,8 @@ __global__ void __launch_bounds__(kThreads) smooth_kernel(PyramidArgs a, int dep
       const int64_t y = i / low.width, x = i % low.width;
       const int64_t near = parents + y / 2 * up.width, far = parents + beside(y, up.height) * up.width;
       const int64_t px = x / 2, sx = beside(x, up.width);
-      const float mean = between(between(a.mean[near + px], a.mean[near + sx]), between(a.mean[far + px], a.mean[far + sx]));
+      const float mean =
+          between(between(a.mean[near + px], a.mean[near + sx]), between(a.mean[far + px], a.mean[far + sx]));
       const float var = between(between(a.var[near + px], a.var[near + sx]), between(a.var[far + px], a.var[far + sx]));
       const Node n = smoothed(node_at(a, plane, tree, low, leaf, y, x), mean, var, a.detail[near + px]);
       const int64_t out = leaf ? plane.offset + i : tree + low.first + i;

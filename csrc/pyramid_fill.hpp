@@ -66,7 +66,8 @@ GC_HD Parent merge(Node a, Node b, Node c, Node d) {
   const float wc = kc > 0 ? 1.0f / (vc + detail) : 0.0f, wd = kd > 0 ? 1.0f / (vd + detail) : 0.0f;
   const float total = wa + wb + wc + wd;
   const bool some = n > 0.0f;
-  return Parent{some ? (wa * ma + wb * mb + wc * mc + wd * md) / total : 0.0f, some ? 1.0f / total : infinity(), detail};
+  return Parent{some ? (wa * ma + wb * mb + wc * mc + wd * md) / total : 0.0f, some ? 1.0f / total : infinity(),
+                detail};
 }
 
 // The top of the tree meets the prior.

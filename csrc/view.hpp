@@ -3,7 +3,7 @@
 //   1  __dlpack_c_exchange_api__ as a capsule (DLPack 1.3; torch >= 2.10): about 0.1 us
 //   2  __c_dlpack_exchange_api__, the attribute's first name, an integer or a capsule
 //   3  the Python attributes data_ptr, shape, stride, dtype, device: about 2 us, works with any torch
-// Only bindings.cpp includes this file.
+// Only the binding files include this one.
 #pragma once
 #include <pybind11/pybind11.h>
 
@@ -19,7 +19,8 @@ namespace py = pybind11;
 enum class Dtype { f32, f16, bf16, i64, i32, u8, other };
 
 inline const char* dtype_name(Dtype d) {
-  static const char* const names[] = {"float32", "float16", "bfloat16", "int64", "int32", "uint8", "an unsupported dtype"};
+  static const char* const names[] = {
+      "float32", "float16", "bfloat16", "int64", "int32", "uint8", "an unsupported dtype"};
   return names[static_cast<int>(d)];
 }
 
@@ -125,8 +126,8 @@ class TensorArg {
   }
   const TensorArg& expect_contiguous() const {
     if (!contiguous()) {
-      throw py::value_error(prefix() + "must be contiguous (row-major), got strides " + text(strides_) +
-                            " for shape " + text(shape_) + "; call .contiguous() first");
+      throw py::value_error(prefix() + "must be contiguous (row-major), got strides " + text(strides_) + " for shape " +
+                            text(shape_) + "; call .contiguous() first");
     }
     return *this;
   }

@@ -1,4 +1,4 @@
-"""Types of the compiled module; see csrc/bindings.cpp."""
+"""Types of the compiled module; see the binding files in csrc."""
 
 from typing import Any
 

@@ -1,0 +1,206 @@
+// Bindings of the ops around the network: the two fills, features, kernel prediction.
+#include "apply_kernels.hpp"
+#include "biharmonic_fill.hpp"
+#include "bindings.hpp"
+#include "precondition.hpp"
+#include "pyramid_fill.hpp"
+
+namespace gencosmo {
+namespace {
+
+// Workspace of the pyramid in floats: one int64 per plane, then three values per node.
+int64_t pyramid_workspace_size(const Plane* planes, int64_t count, int64_t& nodes) {
+  nodes = 0;
+  for (int64_t p = 0; p < count; ++p) nodes += tree_nodes(planes[p]);
+  return 2 * count + 3 * nodes;
+}
+int64_t pyramid_workspace_op(py::handle layout_) {
+  const TensorArg layout("pyramid_workspace", "layout", layout_);
+  layout.expect(Dtype::i64, {-1, 6});
+  if (layout.cuda()) layout.fail("must be on the CPU");
+  int64_t nodes = 0;
+  return pyramid_workspace_size(layout.data<const Plane>(), layout.dim(0), nodes);
+}
+
+void pyramid_fill_op(py::handle fields_, py::handle layout_, py::handle workspace_, double prior_mean, double prior_var,
+                     int threads) {
+  const char* op = "pyramid_fill_";
+  const TensorArg fields(op, "fields", fields_), layout(op, "layout", layout_), workspace(op, "workspace", workspace_);
+  fields.expect(Dtype::f32, {kFields, -1});
+  const int64_t n = fields.dim(1), count = layout.ndim() == 2 ? layout.dim(0) : 0;
+  for (const TensorArg* t : {&layout, &workspace}) t->same_device(fields);
+  const Plane* planes = checked_layout(layout, n);
+  workspace.expect(Dtype::f32, {-1});
+  int64_t nodes = (workspace.dim(0) - 2 * count) / 3;  // on CUDA, where the layout cannot be read, the caller vouches
+  if (!layout.cuda()) {
+    const int64_t needed = pyramid_workspace_size(planes, count, nodes);
+    if (workspace.dim(0) < needed)
+      workspace.fail("expected at least " + std::to_string(needed) + " floats, got " +
+                     std::to_string(workspace.dim(0)));
+  }
+  float *rows = fields.data<float>(), *work = workspace.data<float>();
+  if (reinterpret_cast<uintptr_t>(work) % alignof(int64_t) != 0) workspace.fail("must be aligned to 8 bytes");
+  float* values = work + 2 * count;
+  const PyramidArgs a{rows + kZ * n,
+                      rows + kSigma * n,
+                      rows + kBase * n,
+                      rows + kBaseVar * n,
+                      planes,
+                      reinterpret_cast<int64_t*>(work),
+                      values,
+                      values + nodes,
+                      values + 2 * nodes,
+                      count,
+                      n,
+                      nodes,
+                      static_cast<float>(prior_mean),
+                      static_cast<float>(prior_var)};
+  run<PyramidArgs>(op, fields, a, threads, pyramid_fill_cpu, GC_CUDA_OR_NULL(pyramid_fill));
+}
+
+void biharmonic_fill_op(py::handle fields_, py::handle layout_, py::handle pixels_, py::handle starts_,
+                        py::handle planes_, py::handle workspace_, int64_t iterations, double limit, int threads) {
+  const char* op = "biharmonic_fill_";
+  const TensorArg fields(op, "fields", fields_), layout(op, "layout", layout_), pixels(op, "pixels", pixels_);
+  const TensorArg starts(op, "starts", starts_), planes(op, "planes", planes_), workspace(op, "workspace", workspace_);
+  fields.expect(Dtype::f32, {kFields, -1});
+  for (const TensorArg* t : {&layout, &pixels, &starts, &planes, &workspace}) t->same_device(fields);
+  pixels.expect(Dtype::i64, {-1});
+  planes.expect(Dtype::i64, {-1});
+  starts.expect(Dtype::i64, {planes.dim(0) + 1});
+  const int64_t n = fields.dim(1), holes = pixels.dim(0);
+  workspace.expect(Dtype::f32, {-1});
+  if (workspace.dim(0) < n + 3 * holes) {
+    workspace.fail("expected at least " + std::to_string(n + 3 * holes) + " floats, got " +
+                   std::to_string(workspace.dim(0)));
+  }
+  float *rows = fields.data<float>(), *work = workspace.data<float>();
+  const BiharmonicArgs a{rows + kBase * n,
+                         rows + kBaseVar * n,
+                         rows + kSmooth * n,
+                         checked_layout(layout, n),
+                         pixels.data<const int64_t>(),
+                         starts.data<const int64_t>(),
+                         planes.data<const int64_t>(),
+                         work,
+                         work + n,
+                         work + n + holes,
+                         reinterpret_cast<uint32_t*>(work + n + 2 * holes),
+                         layout.dim(0),
+                         n,
+                         holes,
+                         planes.dim(0),
+                         iterations,
+                         static_cast<float>(limit)};
+  for (int64_t m = 0; !fields.cuda() && m < a.components; ++m) {
+    const int64_t begin = a.starts[m], end = a.starts[m + 1], p = a.component_plane[m];
+    if (begin < 0 || end < begin || end > holes) starts.fail("is not an ascending list of positions in 'pixels'");
+    if (p < 0 || p >= a.planes) planes.fail("names plane " + std::to_string(p) + " of " + std::to_string(a.planes));
+    const int64_t low = a.layout[p].offset, high = low + a.layout[p].height * a.layout[p].width;
+    for (int64_t i = begin; i < end; ++i) {
+      if (a.pixels[i] < low || a.pixels[i] >= high)
+        pixels.fail("entry " + std::to_string(i) + " lies outside its plane");
+    }
+  }
+  run<BiharmonicArgs>(op, fields, a, threads, biharmonic_fill_cpu, GC_CUDA_OR_NULL(biharmonic_fill));
+}
+
+// Type and strides of a (B, C, H, W) tensor on the network's side, row-major or channels_last.
+struct NetworkSide {
+  Float type;
+  int64_t window_stride, channel_stride, pixel_stride;
+};
+NetworkSide network_side(const TensorArg& t, int64_t channels) {
+  t.expect_shape({-1, channels, -1, -1});
+  if (t.dtype() != Dtype::f32 && t.dtype() != Dtype::bf16 && t.dtype() != Dtype::f16) {
+    throw py::type_error(t.prefix() + "expected dtype float32, bfloat16 or float16, got " + dtype_name(t.dtype()));
+  }
+  const Float type = t.dtype() == Dtype::f32 ? Float::f32 : t.dtype() == Dtype::bf16 ? Float::bf16 : Float::f16;
+  const int64_t area = t.dim(2) * t.dim(3);
+  if (!t.contiguous() && t.channels_last()) return NetworkSide{type, channels * area, 1, channels};
+  t.expect_contiguous();
+  return NetworkSide{type, channels * area, area, 1};
+}
+
+void precondition_op(py::handle win_, py::handle world_, double prior_var, py::handle features_, py::handle local_,
+                     py::handle workspace_, int threads) {
+  const char* op = "precondition";
+  const TensorArg win(op, "win", win_), world(op, "world", world_), features(op, "features", features_);
+  const TensorArg local(op, "local", local_), workspace(op, "workspace", workspace_);
+  win.expect(Dtype::f32, {-1, kFields, -1, -1});
+  const int64_t b = win.dim(0), h = win.dim(2), w = win.dim(3);
+  for (const TensorArg* t : {&world, &features, &local, &workspace}) t->same_device(win);
+  world.expect(Dtype::f32, {b});
+  local.expect(Dtype::f32, {b, kLocals, h, w});
+  workspace.expect(Dtype::f32, {b, kScratch, h, w});
+  features.expect_shape({b, kFeatures, h, w});
+  const NetworkSide side = network_side(features, kFeatures);
+  const PreconditionArgs a{win.data<float>(),
+                           world.data<float>(),
+                           features.data<void>(),
+                           local.data<float>(),
+                           workspace.data<float>(),
+                           b,
+                           h,
+                           w,
+                           side.window_stride,
+                           side.channel_stride,
+                           side.pixel_stride,
+                           static_cast<float>(prior_var),
+                           side.type};
+  run<PreconditionArgs>(op, win, a, threads, precondition_cpu, GC_CUDA_OR_NULL(precondition));
+}
+
+void apply_kernels_op(py::handle raw_, py::handle win_, py::handle local_, py::handle mean_, py::handle var_,
+                      int threads) {
+  const char* op = "apply_kernels";
+  const TensorArg raw(op, "raw", raw_), win(op, "win", win_), local(op, "local", local_), mean(op, "mean", mean_),
+      var(op, "var", var_);
+  win.expect(Dtype::f32, {-1, kFields, -1, -1});
+  const int64_t b = win.dim(0), h = win.dim(2), w = win.dim(3);
+  for (const TensorArg* t : {&raw, &local, &mean, &var}) t->same_device(win);
+  local.expect(Dtype::f32, {b, kLocals, h, w});
+  for (const TensorArg* t : {&mean, &var}) t->expect(Dtype::f32, {b, 1, h, w});
+  raw.expect_shape({b, kRawChannels, h, w});
+  const NetworkSide side = network_side(raw, kRawChannels);
+  const ApplyArgs a{
+      raw.data<void>(),   win.data<float>(),   local.data<float>(), mean.data<float>(), var.data<float>(), b, h, w,
+      side.window_stride, side.channel_stride, side.pixel_stride,   side.type};
+  run<ApplyArgs>(op, win, a, threads, apply_kernels_cpu, GC_CUDA_OR_NULL(apply_kernels));
+}
+
+void apply_kernels_backward_op(py::handle raw_, py::handle win_, py::handle local_, py::handle grad_mean_,
+                               py::handle grad_var_, py::handle grad_raw_, int threads) {
+  const char* op = "apply_kernels_backward";
+  const TensorArg raw(op, "raw", raw_), win(op, "win", win_), local(op, "local", local_);
+  const TensorArg grad_mean(op, "grad_mean", grad_mean_), grad_var(op, "grad_var", grad_var_),
+      grad_raw(op, "grad_raw", grad_raw_);
+  win.expect(Dtype::f32, {-1, kFields, -1, -1});
+  const int64_t b = win.dim(0), h = win.dim(2), w = win.dim(3);
+  for (const TensorArg* t : {&raw, &local, &grad_mean, &grad_var, &grad_raw}) t->same_device(win);
+  local.expect(Dtype::f32, {b, kLocals, h, w});
+  for (const TensorArg* t : {&grad_mean, &grad_var}) t->expect(Dtype::f32, {b, 1, h, w});
+  for (const TensorArg* t : {&raw, &grad_raw}) t->expect_shape({b, kRawChannels, h, w});
+  const NetworkSide side = network_side(raw, kRawChannels), out = network_side(grad_raw, kRawChannels);
+  if (out.type != side.type || out.pixel_stride != side.pixel_stride)
+    grad_raw.fail("expected dtype and layout of 'raw'");
+  const ApplyBackwardArgs a{{raw.data<void>(), win.data<float>(), local.data<float>(), nullptr, nullptr, b, h, w,
+                             side.window_stride, side.channel_stride, side.pixel_stride, side.type},
+                            grad_mean.data<float>(),
+                            grad_var.data<float>(),
+                            grad_raw.data<void>()};
+  run<ApplyBackwardArgs>(op, win, a, threads, apply_kernels_backward_cpu, GC_CUDA_OR_NULL(apply_kernels_backward));
+}
+
+}  // namespace
+
+void bind_network_ops(py::module_& m) {
+  m.def("pyramid_workspace", &pyramid_workspace_op);
+  m.def("pyramid_fill", &pyramid_fill_op);
+  m.def("biharmonic_fill", &biharmonic_fill_op);
+  m.def("precondition", &precondition_op);
+  m.def("apply_kernels", &apply_kernels_op);
+  m.def("apply_kernels_backward", &apply_kernels_backward_op);
+}
+
+}  // namespace gencosmo
