@@ -13,17 +13,11 @@ from gencosmo.image import as_image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 
-from .io.files import SHAPE, holes, lsst_file, plain_file, sha, sky, stsci_file
+from .io.files import SHAPE, damaged, holes, lsst_file, plain_file, sha, sky, stsci_file
 from .stand_in import stand_in  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 DATED = WriteOptions(date="2026-01-02T03:04:05")
-
-
-def damaged(path, seed=0):
-    data = sky(seed=seed)
-    data[holes(seed=seed + 10)] = np.nan
-    return plain_file(path, data)
 
 
 def test_one_file(tmp_path):

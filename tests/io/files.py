@@ -61,6 +61,13 @@ def plain_file(path, data=None, header=None, **options) -> str:
     return write(path, fits.PrimaryHDU(sky() if data is None else data, header=header), **options)
 
 
+def damaged(path, seed=0) -> str:
+    """A plain file with NaN in the holes."""
+    data = sky(seed=seed)
+    data[holes(seed=seed + 10)] = np.nan
+    return plain_file(path, data)
+
+
 def stsci_file(path, *, telescope="JWST", versions=1, compressed=False) -> str:
     """SCI, ERR (std), DQ (uint32) and a table, per EXTVER; DQ: DO_NOT_USE with causes on `holes`."""
     primary = fits.PrimaryHDU()
