@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -14,8 +15,9 @@ from gencosmo.schedules import extrapolations, levels, start_factor
 def test_levels_fall_from_one_to_zero(evaluations: int) -> None:
     taus = levels(evaluations)
     assert len(taus) == evaluations
-    assert taus[0] == 1 and taus[-1] == 0
-    assert all(a > b for a, b in zip(taus, taus[1:], strict=False))
+    assert taus[0] == 1
+    assert taus[-1] == 0
+    assert all(a > b for a, b in itertools.pairwise(taus))
 
 
 def test_last_level_does_not_depend_on_the_start() -> None:
@@ -43,7 +45,8 @@ def test_extrapolation_is_exact_for_a_mean_linear_in_log_level() -> None:
             z, previous = z * taus[k] / taus[k - 1] + (1 - taus[k] / taus[k - 1]) * guess, mean
         # dz/dtau = (z - log tau)/tau has the solution z = 1 + log tau (through z(1) = 1)
         errors.append(abs(z - (1 + math.log(taus[-1]))))
-    assert errors[1] < errors[0] / 3 and errors[2] < errors[1] / 3
+    assert errors[1] < errors[0] / 3
+    assert errors[2] < errors[1] / 3
 
 
 def test_extrapolation_starts_and_ends_at_first_order() -> None:

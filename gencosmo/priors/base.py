@@ -33,10 +33,14 @@ class Denoiser(Protocol):
     """
 
     @property
-    def correlation_length(self) -> float: ...
+    def correlation_length(self) -> float:
+        """Pixels."""
+        ...
 
     @property
-    def sigma_max(self) -> float: ...
+    def sigma_max(self) -> float:
+        """Network flux."""
+        ...
 
     def plan(self, canvas: Canvas, unknown: Tensor) -> Any:
         """Geometry that stays the same over all steps.

@@ -37,9 +37,9 @@ def widest_mode(var: NDArray[np.float64], open_: NDArray[np.bool_], length: floa
     var : ndarray (H, W)
         Posterior variance of every pixel given the observation.
     open_ : ndarray of bool (H, W)
-        Pixels that the observation leaves open; the others cannot carry a wide mode.
+        Pixels that are to be sampled; the others cannot carry a mode.
     length : float
-        Correlation length (pixels) of the open pixels' posterior: ``rho = exp(-(|rows| + |cols|) / length)``.
+        Correlation length (pixels) of their posterior: ``rho = exp(-(|rows| + |cols|) / length)``.
     """
     reach = math.ceil(REACH * length)
     rho = np.exp(-np.abs(np.arange(-reach, reach + 1)) / length)
@@ -72,7 +72,8 @@ def set_clocks_(canvas: Canvas, moving: Tensor, denoiser: Denoiser, factor: floa
         var = canvas.plane("var", p).double().clamp(min=0).cpu().numpy()
         level = canvas.plane("sigma_obs", p).double().cpu().numpy()
         chosen = mine.cpu().numpy()
-        # a pixel below its own start level is held at what was observed, and loses nothing
-        mode = widest_mode(var, chosen & (level**2 >= factor * var), denoiser.correlation_length)
+        mode = widest_mode(var, chosen, denoiser.correlation_length)
+        # no mode of the posterior is wider than the noise of the pixels that it lives on
+        mode = np.maximum(np.minimum(mode, level**2), var)
         clock = np.clip(np.sqrt(factor * mode), CLOCK_MIN, denoiser.sigma_max)
         canvas.plane("clock", p).copy_(torch.from_numpy(np.where(chosen, clock, 0.0)))

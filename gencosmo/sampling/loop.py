@@ -12,6 +12,7 @@ from torch import Tensor
 from gencosmo.errors import Cancelled
 from gencosmo.ops.step import step_
 from gencosmo.priors.base import Denoiser, World
+from gencosmo.sampling.observed import Observed
 from gencosmo.windows import Canvas
 
 __all__ = ["Progress", "walk_"]
@@ -56,17 +57,20 @@ def walk_(
     coef = table.to(canvas.device)
     index = torch.zeros(1, dtype=torch.int64, device=canvas.device)
     canvas.previous.zero_()
+    observed = Observed(canvas)
     for k in range(len(coef)):
         if cancel is not None and cancel.is_set():
             raise Cancelled(f"sampling was cancelled before step {k + 1} of {len(coef)}")
         if k:
+            observed.put_in_(canvas)
             denoiser.denoise_(canvas, plan, world)
+            observed.take_out_(canvas)
         index.fill_(k)
         step_(
             canvas.fields,
             canvas.mean,
             canvas.var,
-            canvas.sigma_obs,
+            observed.levels,
             canvas.clock,
             canvas.previous,
             canvas.layout,

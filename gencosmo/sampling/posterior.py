@@ -1,9 +1,9 @@
 """Posterior of the pixels of a canvas: mean and spread of one pass, or samples.
 
-The diffusion state in which every pixel stands at ``min(its observed level, its clock)`` IS the posterior of
-the observation: there is no guidance term and nothing to tune. The first pass, at the observation's own
-levels, gives the mean and the variance; one stochastic step from there is the warm start of all samples, and
-a few steps bring them down.
+The first pass, at the observation's own levels, gives the mean and the variance; one stochastic step from
+there is the warm start of all samples, and a few steps bring them down. What was observed takes part in every
+step as a second measurement of its pixel (`gencosmo.sampling.observed`), so that the state always stands for
+the posterior: there is no guidance term and nothing to tune.
 """
 
 from __future__ import annotations

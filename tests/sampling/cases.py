@@ -26,7 +26,7 @@ from tests.sampling.mixture import MixturePrior
 Array = NDArray[np.float64]
 
 SIDE = 16
-NAMES = ("inpaint", "decades", "levels", "mixture")
+NAMES = ("inpaint", "decades", "levels", "noisy", "mixture")
 MODES = 6
 PROBABILITY = 0.3
 
@@ -107,9 +107,10 @@ def levels(name: str) -> Array:
         "inpaint": np.full_like(uniform, 0.3),
         "mixture": np.full_like(uniform, 0.3),
         "decades": 10 ** (uniform - 1.25),  # variance over two decades
+        "noisy": np.full_like(uniform, 3.0),
         "levels": 10 ** (uniform * np.log10(300) - 1),  # 0.1 to 30
     }[name]
-    return np.where(known, noise, np.inf)
+    return noise if name == "noisy" else np.where(known, noise, np.inf)
 
 
 def source() -> Array:

@@ -51,8 +51,7 @@ def test_clocks_follow_the_hole() -> None:
     for size in (1, 4, 12):
         canvas = canvas_with_hole(size)
         predict(PRIOR, canvas, world="scene")
-        moving = canvas.sigma_obs > 0
-        moving[: SIDE * 2] = False
+        moving = torch.isinf(canvas.sigma_obs)
         set_clocks_(canvas, moving, PRIOR, 10.0)
         assert (canvas.clock[~moving] == 0).all()
         assert (canvas.clock[moving] > 0).all()
@@ -64,3 +63,13 @@ def test_clocks_follow_the_hole() -> None:
     assert starts[0] < starts[1] < starts[2]
     assert starts[0] < 3
     assert starts[2] > 10
+
+
+def test_noise_bounds_the_start() -> None:
+    """A field that is observed everywhere starts no higher than its noise asks for."""
+    values = torch.zeros(SIDE, SIDE)
+    for noise in (0.01, 0.3):
+        canvas = Canvas.from_planes([values], [torch.full_like(values, noise)], seeds=[0])
+        predict(PRIOR, canvas, world="scene")
+        set_clocks_(canvas, canvas.sigma_obs > 0, PRIOR, 10.0)
+        assert float(canvas.clock.max()) <= noise * 10**0.5 * 1.0001

@@ -39,16 +39,21 @@ def test_marginals(name: str, evaluations: int) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_widest_modes(name: str) -> None:
     """Joint, not only marginal: every one of the six widest modes keeps its variance."""
-    lowest = 0.90 if name == "levels" else 0.95
-    assert all(lowest <= ratio <= 1.1 for ratio in scores_of(name, 32).modes)
+    assert all(0.95 <= ratio <= 1.08 for ratio in scores_of(name, 32).modes)
 
 
-@pytest.mark.parametrize("name", ["inpaint", "decades"])
+@pytest.mark.parametrize("name", [*FIELDS, "noisy"])
 def test_few_evaluations_keep_the_widest_modes(name: str) -> None:
-    """What the second-order flow is for: a stochastic sampler has 0.65 to 0.85 here."""
-    assert all(0.9 <= ratio <= 1.15 for ratio in scores_of(name, 9).modes)
-    stochastic = scores_of(name, 9, "stochastic")
+    """Also where nothing but noisy pixels is known, 9 evaluations are enough."""
+    assert all(0.9 <= ratio <= 1.12 for ratio in scores_of(name, 9).modes)
+    assert 0.95 <= scores_of(name, 9).std_ratio <= 1.05
+
+
+def test_stochastic_steps_have_the_marginals_only() -> None:
+    """Why the flow is the default: the marginals are right, the widest modes are too narrow."""
+    stochastic = scores_of("inpaint", 9, "stochastic")
     assert 65 <= stochastic.coverage68 <= 70
+    assert 93 <= stochastic.coverage95 <= 96
     assert stochastic.mean_error <= 0.14
     assert max(stochastic.modes) < 0.95
 
