@@ -13,6 +13,7 @@ from gencosmo.cli import app
 
 from .io.files import (
     SHAPE,
+    damaged,
     decam_files,
     holes,
     lsst_file,

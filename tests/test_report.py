@@ -84,3 +84,13 @@ def test_cubes_show_the_channel_with_most_holes(tmp_path):
     picture(str(tmp_path / "a.png"), image, fill(image))
     orange = (pixels(tmp_path / "a.png") == (235, 90, 60)).all(axis=2)
     assert orange.sum() == pytest.approx((10 / 64 * 360) ** 2, rel=0.1)
+
+
+def test_what_was_filled_does_not_set_the_limits(tmp_path):
+    """A wild estimate must not make the rest of both panels black."""
+    image = as_image(sky((64, 64)), holes((64, 64)))
+    shown = []
+    for name, value in (("a", 100.0), ("b", 1e6)):
+        picture(str(tmp_path / f"{name}.png"), image, fill(image, value))
+        shown.append(pixels(tmp_path / f"{name}.png")[52:412, 16:376])
+    assert np.array_equal(*shown)

@@ -178,6 +178,14 @@ def test_a_truncated_gzip_file(tmp_path, cut):
     assert caught.value.code in ("truncated", "not_fits")
 
 
+def test_a_gzip_stream_is_unpacked_to_its_limit_only(tmp_path):
+    path = plain_file(tmp_path / "a.fits.gz")
+    with pytest.raises(TooLargeError, match="unpacks to more than 8 000 bytes"):
+        open_fits(path, Limits(unpacked=8000))
+    with open_fits(path, Limits(unpacked=20000)) as file:
+        assert file.images()
+
+
 def test_gzip_of_several_members(tmp_path):
     raw = Path(plain_file(tmp_path / "a.fits")).read_bytes()
     (tmp_path / "b.fits.gz").write_bytes(gzip.compress(raw[:4000]) + gzip.compress(raw[4000:]))
