@@ -74,8 +74,14 @@ class Source:
         before).
         """
         if self.packed:
+            if end > self.limit:
+                sizes = f"more than {digits(self.limit)} bytes from {digits(self.file_bytes)}"
+                raise TooLargeError(
+                    f"{self.path} unpacks to {sizes}",
+                    hint="unpack it yourself if you trust it",
+                )
             while len(self._buffer) < end and not self._ended:
-                self._unpack(end)
+                self._unpack()
         return min(end, len(self._buffer))
 
     def view(self, start: int, end: int) -> memoryview:
@@ -94,12 +100,7 @@ class Source:
                 digest.update(block)
         return digest.hexdigest()
 
-    def _unpack(self, end: int) -> None:
-        if end > self.limit:
-            raise TooLargeError(
-                f"{self.path} unpacks to more than {digits(self.limit)} bytes from {digits(self.file_bytes)}",
-                hint="unpack it yourself if you trust it",
-            )
+    def _unpack(self) -> None:
         assert isinstance(self._buffer, bytearray)
         block = self._unpacker.unconsumed_tail or self._file.read(_STEP)
         try:
