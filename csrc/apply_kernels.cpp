@@ -27,7 +27,12 @@ using Near = float[kSide][kPiece + 2 * kReach];
 void neighbours(const float* x0, int64_t y, int64_t x, int64_t n, int64_t height, int64_t width, Near& near) {
   for (int i = 0; i < kSide; ++i) {
     const float* row = x0 + clamp64(y + i - kReach, 0, height - 1) * width;
-    for (int64_t j = 0; j < n + 2 * kReach; ++j) near[i][j] = row[clamp64(x + j - kReach, 0, width - 1)];
+    const int64_t inner = clamp64(kReach - x, 0, n + 2 * kReach),
+                  outer = clamp64(width - x + kReach, inner, n + 2 * kReach);
+    const float* from = row + x - kReach;
+    for (int64_t j = 0; j < inner; ++j) near[i][j] = row[0];
+    for (int64_t j = inner; j < outer; ++j) near[i][j] = from[j];
+    for (int64_t j = outer; j < n + 2 * kReach; ++j) near[i][j] = row[width - 1];
   }
 }
 
