@@ -40,7 +40,9 @@ def main() -> None:
             fills[halo].append((result.mean[mask], result.std[mask]))
         seconds[halo] = time.perf_counter() - start
     widest = max(given.halos)
-    print(f"receptive field {shipped.network.shape.receptive_field} px, core {shipped.card.core} px, {len(frames)} crops")
+    print(
+        f"receptive field {shipped.network.shape.receptive_field} px, core {shipped.card.core} px, {len(frames)} crops"
+    )
     print("| halo | rms difference / std | largest | seconds |\n|---|---|---|---|")
     for halo in given.halos:
         away = [np.abs(a[0] - b[0]) / b[1] for a, b in zip(fills[halo], fills[widest], strict=True)]

@@ -24,23 +24,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Inputs = Annotated[
-    list[str], typer.Argument(metavar="IN", help="FITS files, plain or gzip.", show_default=False)
-]
+Inputs = Annotated[list[str], typer.Argument(metavar="IN", help="FITS files, plain or gzip.", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report to stdout.")]
 Prior = Annotated[str, typer.Option(help="Prior by name, or path of its card.")]
 Hdu = Annotated[str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all.")]
 Profile = Annotated[str, typer.Option(help="File layout; `gencosmo info` lists them.")]
-Mask = Annotated[
-    str | None, typer.Option(metavar="FILE[HDU]", help="Mask, non-zero = bad; added to the file's own.")
-]
+Mask = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Mask, non-zero = bad; added to the file's own.")]
 Ivar = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Inverse variance, 0 = bad.")]
 Weight = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Weight map, see --weight-type.")]
 WeightType = Annotated[str, typer.Option(help="weight (relative), ivar, variance, or rms.")]
-MaskPlanes = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Mask planes of the file to fill, by name.")
-]
+MaskPlanes = Annotated[str | None, typer.Option(metavar="A,B", help="Mask planes of the file to fill, by name.")]
 Grow = Annotated[str | None, typer.Option(metavar="FLAG=PIXELS,...", help="Widen flags, e.g. sat=3,cr=1.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Largest image that is decoded (default 67 million).")]
 MaxFill = Annotated[float, typer.Option(help="Largest share of masked pixels.")]
@@ -87,14 +81,10 @@ def inpaint(
     keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
-    report: Annotated[
-        str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")
-    ] = None,
+    report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
     as_json: AsJson = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Leave outputs that this run already made.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave outputs that this run already made.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, write nothing.")] = False,
     strict: Strict = False,
     progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
@@ -154,9 +144,7 @@ def check(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, max_pixels=max_pixels,
         )  # fmt: skip
-        run_check(
-            list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict
-        )
+        run_check(list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict)
 
 
 @app.command()

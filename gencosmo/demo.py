@@ -38,7 +38,8 @@ def m13_path() -> Path:
     path = Path(astropy.__file__).parent / "io/fits/hdu/compressed/tests/data/m13.fits"
     if not path.is_file():
         raise InputError(
-            f"this astropy {astropy.__version__} has no {path.name} in its test data", code="not_found",
+            f"this astropy {astropy.__version__} has no {path.name} in its test data",
+            code="not_found",
             hint="install astropy from its wheel, or run `gencosmo inpaint` on a frame of your own",
         )
     return path
@@ -84,7 +85,9 @@ def write_frame(path: Path, data: Float, dq: NDArray[np.int32], header: object) 
     science = fits.ImageHDU(data, header=header, name="SCI")
     for key in ("CHECKSUM", "DATASUM"):
         science.header.remove(key, ignore_missing=True)
-    fits.HDUList([fits.PrimaryHDU(), science, fits.ImageHDU(dq, name="DQ")]).writeto(path, overwrite=True, checksum=True)
+    fits.HDUList([fits.PrimaryHDU(), science, fits.ImageHDU(dq, name="DQ")]).writeto(
+        path, overwrite=True, checksum=True
+    )
 
 
 def biharmonic(data: Float, mask: Mask) -> Float:
@@ -95,7 +98,7 @@ def biharmonic(data: Float, mask: Mask) -> Float:
 
 
 def interpolation(data: Float, mask: Mask) -> Float:
-    """astropy's `interpolate_replace_nans`, Gaussian kernel of 2 pixels."""
+    """Astropy's `interpolate_replace_nans`, Gaussian kernel of 2 pixels."""
     from astropy.convolution import Gaussian2DKernel, interpolate_replace_nans
 
     holed = np.where(mask, np.nan, data)

@@ -104,7 +104,5 @@ def count(flags: NDArray[np.uint32]) -> dict[str, int]:
 def documentation_table() -> str:
     """Return the registry as a Markdown table (docs are made from it, a test compares)."""
     lines = ["| bit | value | name | filled | meaning |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {f.bit} | {f.value} | `{f.name}` | {'yes' if f.fill else 'no'} | {f.meaning} |" for f in _ROWS
-    ]
+    lines += [f"| {f.bit} | {f.value} | `{f.name}` | {'yes' if f.fill else 'no'} | {f.meaning} |" for f in _ROWS]
     return "\n".join(lines) + "\n"

@@ -102,9 +102,7 @@ class Image:
                 hint="use as_image()",
             )
         if array.ndim != 3:
-            raise InputError(
-                f"Image.{name} has shape {array.shape}, expected (C, H, W)", code="shape_mismatch"
-            )
+            raise InputError(f"Image.{name} has shape {array.shape}, expected (C, H, W)", code="shape_mismatch")
         if array.size == 0:
             raise InputError(f"image has zero pixels (shape {array.shape})", code="empty_image")
         if array.shape != self.data.shape:
@@ -173,9 +171,7 @@ class Image:
 
 def _check_psf(psf: NDArray[np.float32], channels: int) -> None:
     if psf.ndim not in (2, 3) or (psf.ndim == 3 and psf.shape[0] != channels) or psf.size == 0:
-        raise InputError(
-            f"psf has shape {psf.shape}, expected (h, w) or ({channels}, h, w)", code="shape_mismatch"
-        )
+        raise InputError(f"psf has shape {psf.shape}, expected (h, w) or ({channels}, h, w)", code="shape_mismatch")
     total = psf.sum(axis=(-2, -1), dtype=np.float64)
     if not np.allclose(total, 1.0, atol=1e-3):
         raise InputError(f"psf sums to {total}, expected 1", code="bad_psf", hint="divide it by its sum")
@@ -268,9 +264,7 @@ def require_signal(image: Image, *, max_fill: float = 0.6) -> None:
             )
         seen = image.data[channel][~mask[channel]]
         if seen.size and seen.min() == seen.max():
-            raise InputError(
-                f"all {seen.size} observed pixels{where} have the value {seen[0]:g}", code="no_signal"
-            )
+            raise InputError(f"all {seen.size} observed pixels{where} have the value {seen[0]:g}", code="no_signal")
 
 
 def _read(path: str, reader: Reader | None) -> Image:
@@ -292,9 +286,7 @@ def _as_array(image: Any) -> NDArray[Any]:
             f"{array.dtype} images are not supported", code="dtype", hint="give integers, float32 or float64"
         )
     if array.ndim not in (2, 3):
-        raise InputError(
-            f"image has shape {array.shape}, expected (H, W) or (C, H, W)", code="shape_mismatch"
-        )
+        raise InputError(f"image has shape {array.shape}, expected (H, W) or (C, H, W)", code="shape_mismatch")
     if array.size == 0:
         raise InputError(f"image has zero pixels (shape {array.shape})", code="empty_image")
     if array.ndim == 3 and array.shape[2] <= 4 < array.shape[0]:
@@ -317,9 +309,7 @@ def _split_values(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.
         raise InputError("image has no finite pixel", code="no_signal")
     infinite = int(np.count_nonzero(np.isinf(data)))
     if infinite:
-        warnings.warn(
-            GencosmoWarning(f"{infinite} infinite pixels treated as masked", code="non_finite"), stacklevel=4
-        )
+        warnings.warn(GencosmoWarning(f"{infinite} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
     data[bad] = 0
     return data, np.where(bad, np.uint32(bits("NO_DATA")), np.uint32(0))
 
@@ -345,16 +335,10 @@ def _combine(image: Image, mask: Any, ivar: Any) -> Image:
         flags[_spread("mask", masked != 0, image.shape)] |= np.uint32(bits("USER"))
     if ivar is not None:
         noise = np.asarray(ivar, dtype=np.float32)
-        noise = (
-            np.full(image.shape, noise, np.float32)
-            if noise.ndim == 0
-            else _spread("ivar", noise, image.shape)
-        )
+        noise = np.full(image.shape, noise, np.float32) if noise.ndim == 0 else _spread("ivar", noise, image.shape)
         unknown = ~(noise > 0)
         if unknown.all():
-            raise InputError(
-                "ivar is nowhere positive", code="bad_noise", hint="leave ivar out if noise is unknown"
-            )
+            raise InputError("ivar is nowhere positive", code="bad_noise", hint="leave ivar out if noise is unknown")
         flags[unknown] |= np.uint32(bits("NO_NOISE", "BAD"))
         changes["ivar"] = np.where(unknown, np.float32(0), noise)
     return image.replace(**changes)

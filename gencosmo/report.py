@@ -128,9 +128,7 @@ def _planes(image: Image, result: Result) -> _Planes:
     no_data = np.uint32(bits("NO_DATA"))
     missing = np.zeros_like(mask[channel]) if image.flags is None else (image.flags[channel] & no_data) != 0
     after = result.mean.reshape(image.shape)[channel]
-    return _Planes(
-        image.data[channel], missing, mask[channel], after, result.std.reshape(image.shape)[channel]
-    )
+    return _Planes(image.data[channel], missing, mask[channel], after, result.std.reshape(image.shape)[channel])
 
 
 def _draw(image: Image, result: Result, title: str) -> Any:
@@ -217,9 +215,7 @@ def _pool(values: NDArray[Any], *, largest: bool) -> NDArray[Any]:
     return pooled
 
 
-def _grey(
-    values: NDArray[Any], limits: Limits, missing: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint8]:
+def _grey(values: NDArray[Any], limits: Limits, missing: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
     tone = np.rint(255 * limits.scale(_pool(values, largest=False))).astype(np.uint8)
     shown = np.repeat(tone[..., np.newaxis], 3, axis=2)
     if missing is not None and missing.any():

@@ -64,9 +64,7 @@ class Result:
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
-            raise UsageError(
-                f"target is {self.target!r}, expected one of {', '.join(TARGETS)}", code="target"
-            )
+            raise UsageError(f"target is {self.target!r}, expected one of {', '.join(TARGETS)}", code="target")
         shape = np.shape(self.mean)
         for name, dtype in (
             ("mean", np.float32),

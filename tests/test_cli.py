@@ -24,7 +24,7 @@ from .io.files import (
     stsci_file,
     write,
 )
-from .stand_in import stand_in  # noqa: F401
+from .stand_in import stand_in
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 ROOT = Path(__file__).parent.parent
@@ -122,9 +122,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("make", "code", "text"), TABLE, ids=[f"{row[1]}-{i}" for i, row in enumerate(TABLE)]
-)
+@pytest.mark.parametrize(("make", "code", "text"), TABLE, ids=[f"{row[1]}-{i}" for i, row in enumerate(TABLE)])
 def test_bad_input_exits_3_with_code_and_text_and_no_traceback(tmp_path, make, code, text):
     path = make(tmp_path / "a.fits")
     done = run("inpaint", path, "-o", tmp_path / "b.fits")
@@ -139,10 +137,7 @@ def test_wrong_hdu_and_wrong_mask_tell_what_to_do(tmp_path):
     path = damaged(tmp_path / "a.fits")
     done = run("inpaint", path, "-o", tmp_path / "b.fits", "--hdu", "SCI")
     assert done.exit_code == 3
-    assert (
-        "error[hdu_not_found]: no HDU 'SCI'; image HDUs: 'PRIMARY'\n  hint: use --hdu PRIMARY\n"
-        in done.stderr
-    )
+    assert "error[hdu_not_found]: no HDU 'SCI'; image HDUs: 'PRIMARY'\n  hint: use --hdu PRIMARY\n" in done.stderr
     mask = plain_file(tmp_path / "m.fits", holes().T.astype(np.uint8))
     done = run("inpaint", path, "-o", tmp_path / "b.fits", "--mask", mask)
     assert done.exit_code == 3
@@ -178,9 +173,7 @@ def test_usage_exits_2(tmp_path):
 
 def test_an_existing_picture_is_noticed_before_the_work(tmp_path):
     (tmp_path / "b.png").write_text("mine")
-    done = run(
-        "inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits", "--report", tmp_path / "b.png"
-    )
+    done = run("inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits", "--report", tmp_path / "b.png")
     assert done.exit_code == 2
     assert not (tmp_path / "b.fits").exists()
 
@@ -236,9 +229,7 @@ def test_progress_lines(tmp_path):
     assert "a.fits: 1/1" in run("inpaint", path, "-o", tmp_path / "b.fits", "--progress", "plain").stderr
     done = run("inpaint", path, "-o", tmp_path / "c.fits", "--progress", "json")
     assert json.loads(done.stderr.splitlines()[0]) == {"file": "a.fits", "done": 1, "total": 1}
-    assert "1/1" not in run("inpaint", path, "-o", tmp_path / "d.fits").stderr, (
-        "no bar where there is no terminal"
-    )
+    assert "1/1" not in run("inpaint", path, "-o", tmp_path / "d.fits").stderr, "no bar where there is no terminal"
 
 
 def test_strict_and_debug(tmp_path):
@@ -319,9 +310,7 @@ def test_doctor_tells_each_finding_and_fails_for_a_broken_prior():
 
 
 def test_pack_makes_planes_of_network_flux(tmp_path):
-    done = run(
-        "pack", damaged(tmp_path / "a.fits"), stsci_file(tmp_path / "b.fits"), "-o", tmp_path / "p.npz"
-    )
+    done = run("pack", damaged(tmp_path / "a.fits"), stsci_file(tmp_path / "b.fits"), "-o", tmp_path / "p.npz")
     assert done.exit_code == 0, done.stderr
     with np.load(tmp_path / "p.npz") as store:
         assert store["shapes"].tolist() == [list(SHAPE)] * 2

@@ -23,9 +23,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
         "bad = {'torch', 'astropy', 'numpy', 'scipy'} & set(sys.modules)\n"
         "assert not bad, bad\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     for command in ("inpaint", "check", "info", "doctor", "demo", "pack"):
         assert command in done.stdout
@@ -64,9 +62,7 @@ main()
 def test_a_signal_stops_the_work_and_exits_130(tmp_path, number):
     path = damaged(tmp_path / "a.fits")
     command = [sys.executable, "-c", SLOW, "inpaint", path, "-o", str(tmp_path / "b.fits")]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout.readline() == "running\n"
         start = time.perf_counter()
         process.send_signal(number)

@@ -276,7 +276,9 @@ def test_sources_name_what_exists():
     """Paths from the root in comments and docstrings; a decision may be named by its number."""
     missing = []
     for path in {*python_files(), *core_files(), ROOT / "CMakeLists.txt"} - {Path(__file__)}:
-        for named in re.findall(r"(?<![\w/])(?:docs|tests|benchmarks|csrc|examples)/[\w/-]+(?:\.\w+)*", path.read_text()):
+        for named in re.findall(
+            r"(?<![\w/])(?:docs|tests|benchmarks|csrc|examples)/[\w/-]+(?:\.\w+)*", path.read_text()
+        ):
             if not (ROOT / named).exists() and not list(ROOT.glob(f"{named}-*")):
                 missing.append(f"{path.relative_to(ROOT)}: {named}")
     assert missing == []

@@ -46,9 +46,7 @@ def test_a_file_is_read_without_torch(tmp_path):
     assert "torch" not in loaded_after(code)
 
 
-@pytest.mark.parametrize(
-    "module", ["gencosmo.training.trainer", "gencosmo.training.export", "gencosmo.priors.network"]
-)
+@pytest.mark.parametrize("module", ["gencosmo.training.trainer", "gencosmo.training.export", "gencosmo.priors.network"])
 def test_training_needs_no_file_format(module):
     """A training machine has torch, NumPy and SciPy only."""
     code = (
@@ -67,4 +65,4 @@ def test_unknown_names_say_so():
     import gencosmo
 
     with pytest.raises(AttributeError, match="no attribute 'superresolve'"):
-        gencosmo.superresolve  # noqa: B018
+        gencosmo.superresolve

@@ -12,15 +12,11 @@ SHAPES = [(5, 7), (1, 1), (16, 3)]
 
 
 def make_canvas() -> Canvas:
-    values = [
-        torch.arange(h * w, dtype=torch.float32).reshape(h, w) + 100 * p for p, (h, w) in enumerate(SHAPES)
-    ]
+    values = [torch.arange(h * w, dtype=torch.float32).reshape(h, w) + 100 * p for p, (h, w) in enumerate(SHAPES)]
     sigma = [torch.full(shape, 0.5) for shape in SHAPES]
     sigma[0][2, 3] = torch.inf
     values[0][2, 3] = torch.nan
-    return Canvas.from_planes(
-        values, sigma, seeds=[1, 2**64 - 1, 3], origins=[(0, 0), (-4, 9), (7, 7)], keys=[0, 1, 2]
-    )
+    return Canvas.from_planes(values, sigma, seeds=[1, 2**64 - 1, 3], origins=[(0, 0), (-4, 9), (7, 7)], keys=[0, 1, 2])
 
 
 def test_planes_are_views_at_aligned_offsets() -> None:

@@ -117,7 +117,8 @@ def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
         "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere.",
         "",
         "| holes | crops | gencosmo excess | raw rms | on sources | worst crop | std 68/95 % | interval 68/95 % | "
-        + " | ".join(names) + " |",
+        + " | ".join(names)
+        + " |",
         "|---" * (8 + len(names)) + "|",
     ]
     for kind in PATTERNS:

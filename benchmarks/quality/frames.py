@@ -23,7 +23,9 @@ def data_root() -> Path:
     """Folder with `astro/` and `micro/`, from GENCOSMO_TEST_DATA."""
     root = os.environ.get("GENCOSMO_TEST_DATA")
     if not root or not (Path(root) / "astro").is_dir():
-        raise SystemExit(f"GENCOSMO_TEST_DATA={root!r} is not a folder with astro/ in it: set it to the image collection")
+        raise SystemExit(
+            f"GENCOSMO_TEST_DATA={root!r} is not a folder with astro/ in it: set it to the image collection"
+        )
     return Path(root)
 
 

@@ -60,5 +60,9 @@ def random(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 PATTERNS: dict[str, Pattern] = {
-    "cosmic": cosmic, "columns": columns, "bleed": bleed, "discs": discs, "random": random,
+    "cosmic": cosmic,
+    "columns": columns,
+    "bleed": bleed,
+    "discs": discs,
+    "random": random,
 }

@@ -98,9 +98,7 @@ class Job:
             "seed": self.seed,
             "max_fill": self.max_fill,
             "read": str(replace(self.read, mask=None, ivar=None, weight=None)),
-            "named": [
-                os.path.basename(name or "") for name in (self.read.mask, self.read.ivar, self.read.weight)
-            ],
+            "named": [os.path.basename(name or "") for name in (self.read.mask, self.read.ivar, self.read.weight)],
             "dq": self.write.dq,
             "floating": self.write.floating,
             "keep_samples": self.write.samples,

@@ -114,9 +114,7 @@ def _spread(
     cancel: threading.Event | None,
     how: tuple[bool, bool],
 ) -> Iterator[FileReport]:
-    futures: list[Future[FileReport]] = [
-        executor.submit(_guarded, *task, job, Hooks(), how) for task in tasks
-    ]
+    futures: list[Future[FileReport]] = [executor.submit(_guarded, *task, job, Hooks(), how) for task in tasks]
     try:
         for future in as_completed(futures):
             _check_stop(cancel)

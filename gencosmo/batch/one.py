@@ -122,9 +122,7 @@ def run_file(
     return report
 
 
-def _run_open(
-    file: FitsFile, report: FileReport, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool
-) -> None:
+def _run_open(file: FitsFile, report: FileReport, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> None:
     layouts = prepare(file, job.read)
     report.profile = layouts[0].profile
     if resume and os.path.exists(report.out):
@@ -167,9 +165,7 @@ def _run_plane(
     _judge(caught, strict=job.strict)
     if hooks.on_plane is not None:
         hooks.on_plane(image, result)
-    return keep_filled(
-        layout, image, result, _provenance(file, layout, job, seed, result), samples=job.write.samples
-    )
+    return keep_filled(layout, image, result, _provenance(file, layout, job, seed, result), samples=job.write.samples)
 
 
 def _describe(image: Image, masked: int) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
                     found["notes"].append({"code": code, "message": text})
                 found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
     found["notes"] += [
-        {"code": w.message.code, "message": w.message.message}
-        for w in caught
-        if isinstance(w.message, GencosmoWarning)
+        {"code": w.message.code, "message": w.message.message} for w in caught if isinstance(w.message, GencosmoWarning)
     ]
     codes = {entry["code"] for entry in found["notes"]}
     known = card is not None and not codes & {"out_of_domain", "hole_too_large"}

@@ -61,9 +61,7 @@ def _package(name: str) -> Finding:
         return Finding(name, False, "not installed")
     numbers = tuple(int(part) for part in found.split("+")[0].split(".")[:2] if part.isdigit())
     least = ".".join(map(str, _MINIMUM[name]))
-    return Finding(
-        name, numbers >= _MINIMUM[name], found if numbers >= _MINIMUM[name] else f"{found}, need >= {least}"
-    )
+    return Finding(name, numbers >= _MINIMUM[name], found if numbers >= _MINIMUM[name] else f"{found}, need >= {least}")
 
 
 def _core() -> tuple[bool, str]:

@@ -100,9 +100,7 @@ def _outputs(run: Run) -> list[tuple[str, str]]:
     names = [out for _, out in tasks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UsageError(
-            f"two inputs would both be written to {twice}", hint="run them into different folders"
-        )
+        raise UsageError(f"two inputs would both be written to {twice}", hint="run them into different folders")
     return tasks
 
 

@@ -29,15 +29,11 @@ def check_output(path: str, *, overwrite: bool, inputs: Iterable[str] = ()) -> N
     """
     for name in inputs:
         if os.path.exists(name) and os.path.exists(path) and os.path.samefile(name, path):
-            raise UsageError(
-                f"output {path} would overwrite the input", hint="choose another name; inputs stay"
-            )
+            raise UsageError(f"output {path} would overwrite the input", hint="choose another name; inputs stay")
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder, expected a file name")
     if os.path.exists(path) and not overwrite:
-        raise UsageError(
-            f"{path} exists", code="exists", hint="--overwrite, or --resume to keep finished outputs"
-        )
+        raise UsageError(f"{path} exists", code="exists", hint="--overwrite, or --resume to keep finished outputs")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise StorageError(f"no folder {folder}", code="no_folder", hint="create it first")

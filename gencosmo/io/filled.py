@@ -44,9 +44,7 @@ class Filled:
         """Number of filled pixels."""
         return int(self.mean.size)
 
-    def spread(
-        self, values: NDArray[np.float32] | NDArray[np.uint8]
-    ) -> NDArray[np.float32] | NDArray[np.uint8]:
+    def spread(self, values: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
         """Return values of the filled pixels as a whole plane, zero elsewhere."""
         plane = np.zeros(self.where.shape, values.dtype)
         plane[self.where] = values
@@ -71,11 +69,7 @@ def keep_filled(
     """
     if result.mean.size != image.data.size:
         raise InputError(f"result has shape {result.mean.shape}, image {image.shape}", code="shape_mismatch")
-    where = (
-        np.zeros(image.shape, np.bool_)
-        if result.filled is None
-        else result.filled.reshape(image.shape).copy()
-    )
+    where = np.zeros(image.shape, np.bool_) if result.filled is None else result.filled.reshape(image.shape).copy()
     if image.flags is not None:
         where &= (image.flags & np.uint32(bits("REFERENCE"))) == 0
     mean = result.mean.reshape(image.shape)[where]

@@ -80,9 +80,7 @@ def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
             hint=f"expected rms, {', '.join(NOISE_KINDS)}",
         )
     for layout in layouts if options.mask else ():
-        open_companion(
-            file, options.mask or "", like=layout.science
-        )  # so that it is open, or refused, by now
+        open_companion(file, options.mask or "", like=layout.science)  # so that it is open, or refused, by now
     other = options.ivar or options.weight
     if other is None:
         return layouts
@@ -236,9 +234,7 @@ def _warn_infinite(planes: NDArray[Any]) -> None:
         return
     number = int(np.count_nonzero(np.isinf(planes)))
     if number:
-        warnings.warn(
-            GencosmoWarning(f"{number} infinite pixels treated as masked", code="non_finite"), stacklevel=4
-        )
+        warnings.warn(GencosmoWarning(f"{number} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
 
 
 def _grow(flags: NDArray[np.uint32], grow: Mapping[str, int]) -> None:

@@ -27,9 +27,7 @@ def read(path: str, *, max_pixels: int | None = None, **options: Any) -> Image:
     return read_fits(path, ReadOptions(limits=limits, **options))
 
 
-def write(
-    path: str, content: Image | Result, *, like: str | None, image: Image | None, overwrite: bool
-) -> None:
+def write(path: str, content: Image | Result, *, like: str | None, image: Image | None, overwrite: bool) -> None:
     """Write an Image or a Result; see `gencosmo.io.write`."""
     if isinstance(content, Image):
         if like is not None:

@@ -63,9 +63,7 @@ def copy_file(file: FitsFile, out: str, *, overwrite: bool = False) -> None:
     write_atomic(out, (file.raw(hdu) for hdu in file.hdus), overwrite=overwrite)
 
 
-def write_filled(
-    file: FitsFile, done: Sequence[Filled], out: str, options: WriteOptions | None = None
-) -> None:
+def write_filled(file: FitsFile, done: Sequence[Filled], out: str, options: WriteOptions | None = None) -> None:
     """Write the file with the filled planes to `out`.
 
     Parameters
@@ -99,9 +97,7 @@ def write_filled(
     write_atomic(out, _chunks(file, edited, added), overwrite=options.overwrite)
 
 
-def _chunks(
-    file: FitsFile, edited: Mapping[int, Make], added: Sequence[Make]
-) -> Iterator[bytes | memoryview]:
+def _chunks(file: FitsFile, edited: Mapping[int, Make], added: Sequence[Make]) -> Iterator[bytes | memoryview]:
     for hdu in file.hdus:
         if hdu.index in edited:
             yield from edited[hdu.index]()
@@ -149,9 +145,7 @@ def _noise(file: FitsFile, item: Filled, ref: PlaneRef, options: WriteOptions) -
 def _quality(file: FitsFile, item: Filled, ref: PlaneRef, options: WriteOptions) -> list[bytes]:
     plane = load(file, ref.hdu)
     planes = item.layout.planes
-    flagged = (
-        None if planes is None else flag_estimated(plane, item.where, planes, clear=options.dq == "jwst")
-    )
+    flagged = None if planes is None else flag_estimated(plane, item.where, planes, clear=options.dq == "jwst")
     return [bytes(file.raw(ref.hdu))] if flagged is None else rewritten(ref.hdu, flagged, date=options.date)
 
 

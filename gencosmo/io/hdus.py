@@ -54,9 +54,7 @@ class Hdu:
     def describe(self) -> str:
         """Name and content in a few words, for messages."""
         size = "x".join(map(str, self.shape)) if self.shape else "empty"
-        words = {"image": size, "compressed": f"{size}, compressed", "empty": "empty"}.get(
-            self.kind, self.kind
-        )
+        words = {"image": size, "compressed": f"{size}, compressed", "empty": "empty"}.get(self.kind, self.kind)
         return f"{self.index} {self.name or '(no name)'} ({words})"
 
 
@@ -236,9 +234,7 @@ def _describe(source: Source, cards: Cards, index: int, start: int, data: int) -
     name = cards.text("EXTNAME") or ("PRIMARY" if index == 0 else "")
     end = data + size
     stop = data + -(-size // BLOCK) * BLOCK
-    return Hdu(
-        index, kind, name, cards.integer("EXTVER", 1) or 1, bitpix, shape, cards, start, data, end, stop
-    )
+    return Hdu(index, kind, name, cards.integer("EXTVER", 1) or 1, bitpix, shape, cards, start, data, end, stop)
 
 
 def _kind(cards: Cards, index: int, bitpix: int, axes: tuple[int, ...]) -> tuple[str, int, tuple[int, ...]]:
@@ -270,9 +266,7 @@ def _compressed(cards: Cards, index: int) -> tuple[str, int, tuple[int, ...]]:
     for i, length in enumerate(reversed(shape), start=1):
         tile = cards.integer(f"ZTILE{i}", length if i == 1 else 1) or 0
         if not 0 < tile <= max(length, 1 << 16):
-            raise InputError(
-                f"ZTILE{i}={tile} of HDU {index} does not fit ZNAXIS{i}={length}", code="bad_header"
-            )
+            raise InputError(f"ZTILE{i}={tile} of HDU {index} does not fit ZNAXIS{i}={length}", code="bad_header")
         tiles *= -(-length // tile)
     rows = cards.integer("NAXIS2", 0) or 0
     if shape and tiles != rows:

@@ -27,9 +27,7 @@ def patched(pixels: Pixels, where: NDArray[np.bool_], stored: NDArray[Any]) -> P
     return pixels.with_stored(changed)
 
 
-def flag_estimated(
-    plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, *, clear: bool
-) -> Pixels | None:
+def flag_estimated(plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, *, clear: bool) -> Pixels | None:
     """Set the survey's own "estimated" bit where pixels were filled; the causes stay.
 
     With `clear`, DO_NOT_USE is taken away as the JWST pipeline does it. None when the survey has no such bit
@@ -59,9 +57,7 @@ def as_floating(pixels: Pixels) -> Pixels:
     exact = pixels.stored.astype(np.int64)
     wide = exact.astype(np.float64) * pixels.bscale + pixels.bzero
     if not np.array_equal(np.rint((wide - pixels.bzero) / pixels.bscale).astype(np.int64), exact):
-        raise InputError(
-            "the integers of this image do not fit in float64", code="dtype", hint="leave --float out"
-        )
+        raise InputError("the integers of this image do not fit in float64", code="dtype", hint="leave --float out")
     narrow = wide.astype(np.float32)
     value = narrow if np.array_equal(narrow.astype(np.float64), wide) else wide
     if pixels.blank is not None:

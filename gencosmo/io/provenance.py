@@ -34,9 +34,7 @@ def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> list[bytes]:
     for number, (name, width) in enumerate(zip(names, widths, strict=True), start=1):
         cards += [(f"TTYPE{number}", name, ""), (f"TFORM{number}", f"{width}A", "")]
     cards.append(("EXTNAME", "GCM_PROV", "what gencosmo did"))
-    data = b"".join(
-        text.ljust(width, b"\0") for row in texts for text, width in zip(row, widths, strict=True)
-    )
+    data = b"".join(text.ljust(width, b"\0") for row in texts for text, width in zip(row, widths, strict=True))
     return sealed(Cards("".join(format_card(*card) for card in cards).encode()), data)
 
 

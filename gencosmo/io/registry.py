@@ -153,6 +153,4 @@ def write(
             import_module(row.module).write(name, content, like=source, image=image, overwrite=overwrite)
             return
     known = ", ".join(ending for row in FORMATS.values() for ending in row.endings)
-    raise UsageError(
-        f"{name}: the ending does not name a format", code="format", hint=f"known endings: {known}"
-    )
+    raise UsageError(f"{name}: the ending does not name a format", code="format", hint=f"known endings: {known}")

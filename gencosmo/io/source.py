@@ -35,7 +35,7 @@ class Source:
         self.path = os.fspath(path)
         self.limit = limit
         try:
-            self._file = open(self.path, "rb")  # noqa: SIM115 (closed with this object)
+            self._file = open(self.path, "rb")
         except FileNotFoundError:
             raise InputError(f"no such file: {self.path}", code="not_found") from None
         except IsADirectoryError:
@@ -51,9 +51,7 @@ class Source:
             self._unpacker = zlib.decompressobj(wbits=31)
             self._ended = False
         else:
-            self._buffer = (
-                mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.file_bytes else b""
-            )
+            self._buffer = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.file_bytes else b""
 
     def __enter__(self) -> Source:
         return self
@@ -88,9 +86,7 @@ class Source:
         """Return the bytes of `[start, end)`, without a copy when the file is mapped."""
         self.need(end)
         # A bytearray must stay free to grow, so a packed source hands out copies.
-        return (
-            memoryview(bytes(self._buffer[start:end])) if self.packed else memoryview(self._buffer)[start:end]
-        )
+        return memoryview(bytes(self._buffer[start:end])) if self.packed else memoryview(self._buffer)[start:end]
 
     def sha256(self) -> str:
         """Return the hash of the file as it lies on disk."""

@@ -16,10 +16,7 @@ __all__ = ["origin_of", "pixel_scale", "wcs_notes"]
 
 
 def _matrix(cards: Cards, letters: str, diagonal: float) -> NDArray[np.float64]:
-    entries = [
-        [cards.number(f"{letters}{i}_{j}", diagonal if i == j else 0.0) or 0.0 for j in (1, 2)]
-        for i in (1, 2)
-    ]
+    entries = [[cards.number(f"{letters}{i}_{j}", diagonal if i == j else 0.0) or 0.0 for j in (1, 2)] for i in (1, 2)]
     return np.array(entries, dtype=np.float64)
 
 
@@ -84,9 +81,7 @@ def wcs_notes(cards: Cards) -> list[tuple[str, str]]:
             words = f"{scales['CDELT']:.4g} and {scales['CD']:.4g} arcsec per pixel"
             notes.append(("ambiguous_wcs", f"PC and CD matrices disagree: {words}"))
     if any(scale == 0 for scale in scales.values()):
-        notes.append(
-            ("singular_wcs", "the CD or PC matrix is singular: pixel coordinates have no sky position")
-        )
+        notes.append(("singular_wcs", "the CD or PC matrix is singular: pixel coordinates have no sky position"))
     sip = any(key in cards for key in ("A_ORDER", "B_ORDER"))
     types = cards.text("CTYPE1") + cards.text("CTYPE2")
     if sip and types and "-SIP" not in types:

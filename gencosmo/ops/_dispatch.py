@@ -53,9 +53,7 @@ def define(schema: str, kernel: str) -> Callable[..., None]:
     LIBRARY.define(schema)  # type: ignore[no-untyped-call]
     for device in ("CPU", "CUDA"):
         LIBRARY.impl(name, call, device)  # type: ignore[no-untyped-call]
-    torch.library.register_fake(
-        f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY
-    )
+    torch.library.register_fake(f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY)
     overload: Callable[..., None] = getattr(torch.ops.gencosmo, name).default
     return overload
 
@@ -64,9 +62,7 @@ def _one_device(name: str, arguments: tuple[Any, ...]) -> None:
     """What an op does to tensors without memory: nothing, but they must agree where they would live."""
     devices = {str(t.device) for t in arguments if isinstance(t, Tensor)}
     if len(devices) > 1:
-        raise ValueError(
-            f"gencosmo.ops.{name}: expected tensors on one device, got {', '.join(sorted(devices))}"
-        )
+        raise ValueError(f"gencosmo.ops.{name}: expected tensors on one device, got {', '.join(sorted(devices))}")
 
 
 def wants_grad(*tensors: Tensor) -> bool:
@@ -84,8 +80,7 @@ def refuse_grad(op: str, *tensors: Tensor) -> None:
     """
     if wants_grad(*tensors):
         raise UsageError(
-            f"gencosmo.ops.{op} is not differentiable: got a tensor with requires_grad=True "
-            "while gradients are on",
+            f"gencosmo.ops.{op} is not differentiable: got a tensor with requires_grad=True while gradients are on",
             code="not_differentiable",
             hint=f"call it under torch.no_grad(), or use {op.rstrip('_')}_reference for gradients",
         )

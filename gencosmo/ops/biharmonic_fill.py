@@ -70,9 +70,7 @@ def biharmonic_fill_(
     _fill(fields, layout, pixels, starts, planes, workspace, iterations, limit)
 
 
-def hole_components(
-    sigma: Tensor, layout: Tensor, max_pixels: int = MAX_PIXELS
-) -> tuple[Tensor, Tensor, Tensor]:
+def hole_components(sigma: Tensor, layout: Tensor, max_pixels: int = MAX_PIXELS) -> tuple[Tensor, Tensor, Tensor]:
     """Group the pixels with ``sigma >= HOLE_SIGMA`` into independent components.
 
     Parameters

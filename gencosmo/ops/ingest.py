@@ -124,9 +124,7 @@ def ingest_reference(
         wide = noise.astype(np.float64)
         if noise_kind != "ivar":
             positive = wide > 0
-            wide = np.where(
-                positive, 1.0 / np.where(positive, wide, 1.0) ** (2 if noise_kind == "std" else 1), 0
-            )
+            wide = np.where(positive, 1.0 / np.where(positive, wide, 1.0) ** (2 if noise_kind == "std" else 1), 0)
         ivar = wide.astype(np.float32)
     unknown = ~(ivar > 0) | ~np.isfinite(ivar)
     flags[unknown] |= np.uint32(NO_NOISE)

@@ -30,9 +30,7 @@ _WEYL = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
-_normal = define(
-    "normal_(Tensor(a!) out, Tensor layout, Tensor seed, Tensor rng_step, Tensor stream) -> ()", "normal"
-)
+_normal = define("normal_(Tensor(a!) out, Tensor layout, Tensor seed, Tensor rng_step, Tensor stream) -> ()", "normal")
 
 Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
 

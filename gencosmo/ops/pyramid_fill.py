@@ -26,8 +26,7 @@ DETAIL_DECAY = 0.25
 """Share of its parent's detail variance that a block inherits at least."""
 
 _fill = define(
-    "pyramid_fill_(Tensor(a!) fields, Tensor layout, Tensor(b!) workspace, float prior_mean, "
-    "float prior_var) -> ()",
+    "pyramid_fill_(Tensor(a!) fields, Tensor layout, Tensor(b!) workspace, float prior_mean, float prior_var) -> ()",
     "pyramid_fill",
 )
 
@@ -37,9 +36,7 @@ def pyramid_workspace(layout: Tensor) -> int:
     return int(_core.pyramid_workspace(layout.cpu()))
 
 
-def pyramid_fill_(
-    fields: Tensor, layout: Tensor, workspace: Tensor, prior_mean: float, prior_var: float
-) -> None:
+def pyramid_fill_(fields: Tensor, layout: Tensor, workspace: Tensor, prior_mean: float, prior_var: float) -> None:
     """Write rows ``base`` and ``base_var`` of a canvas from its rows ``z`` and ``sigma``, in place.
 
     Parameters

@@ -147,7 +147,8 @@ def card_path(name: str | Path) -> Path:
     if not path.is_file():
         raise PriorError(
             f"no prior {str(name)!r}; shipped: {', '.join(shipped_names()) or 'none'}",
-            code="model_not_found", hint="give one of these names or the path of a card (.json)",
+            code="model_not_found",
+            hint="give one of these names or the path of a card (.json)",
         )
     return path
 
@@ -165,7 +166,8 @@ def check_weights(card: Card, weights: Path) -> None:
     if found != card.weights_sha256:
         raise PriorError(
             f"{weights.name} has sha256 {found[:12]}..., its card says {card.weights_sha256[:12]}...",
-            code="model_hash", hint="the file is damaged or belongs to another card; install it again",
+            code="model_hash",
+            hint="the file is damaged or belongs to another card; install it again",
         )
 
 
@@ -180,5 +182,6 @@ def check_calibration(card: Card, calibration: Calibration) -> None:
         raise PriorError(
             f"the calibration of {card.name} was measured with weights {calibration.weights_sha256[:12]}..., "
             f"the card has {card.weights_sha256[:12]}...",
-            code="model_hash", hint="run `make calibrate`",
+            code="model_hash",
+            hint="run `make calibrate`",
         )

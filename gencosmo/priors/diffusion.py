@@ -76,7 +76,8 @@ class DiffusionPrior:
         if self.grid.size % network.shape.stride:
             raise PriorError(
                 f"card {card.name}: window of {self.grid.size} pixels is not a multiple of {network.shape.stride}",
-                code="bad_card", hint="mend core or halo in the card",
+                code="bad_card",
+                hint="mend core or halo in the card",
             )
         self._tables = _variance_tables(calibration, self.device)
 
@@ -119,9 +120,7 @@ class DiffusionPrior:
             return {"68": 1.0, "95": 1.96}[level]
         return float(self.calibration.quantiles[world][level])
 
-    def plan(
-        self, canvas: Canvas, unknown: Tensor, watch: Callable[[int, int], None] | None = None
-    ) -> Plan:
+    def plan(self, canvas: Canvas, unknown: Tensor, watch: Callable[[int, int], None] | None = None) -> Plan:
         """Windows that hold a wanted pixel; `watch` as in :class:`Plan`."""
         return Plan(self.grid.plan(canvas, unknown), watch)
 
@@ -141,14 +140,19 @@ class DiffusionPrior:
             done += windows.shape[0]
             mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world)
             blend_(
-                mean, var, windows, canvas.layout, self.card.halo, self.card.ramp,
-                canvas.mean, canvas.var, canvas.weight,
+                mean,
+                var,
+                windows,
+                canvas.layout,
+                self.card.halo,
+                self.card.ramp,
+                canvas.mean,
+                canvas.var,
+                canvas.weight,
             )
         blend_finish_(canvas.mean, canvas.var, canvas.weight)
 
-    def predict_windows(
-        self, fields: Tensor, layout: Tensor, windows: Tensor, world: World
-    ) -> tuple[Tensor, Tensor]:
+    def predict_windows(self, fields: Tensor, layout: Tensor, windows: Tensor, world: World) -> tuple[Tensor, Tensor]:
         """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`."""
         batch, size = windows.shape[0], self.grid.size
         win = torch.empty(batch, 5, size, size, device=self.device)

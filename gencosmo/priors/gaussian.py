@@ -104,9 +104,7 @@ class GaussianPrior:
 
     def __init__(self, covariance: Covariance, *, mean: float = 0.0, white: float = 0.0) -> None:
         if not (math.isfinite(mean) and math.isfinite(white) and white >= 0):
-            raise UsageError(
-                f"GaussianPrior: mean {mean}, white {white}; expected finite numbers and white >= 0"
-            )
+            raise UsageError(f"GaussianPrior: mean {mean}, white {white}; expected finite numbers and white >= 0")
         self.covariance = covariance
         self.mean = float(mean)
         self.white = float(white)
@@ -138,9 +136,7 @@ class GaussianPrior:
             windows = {p: table[table[:, 0] == p, 1:] for p in large}
         return unknown, windows
 
-    def denoise_(
-        self, canvas: Canvas, plan: tuple[Tensor, dict[int, NDArray[np.int64]]], world: World
-    ) -> None:
+    def denoise_(self, canvas: Canvas, plan: tuple[Tensor, dict[int, NDArray[np.int64]]], world: World) -> None:
         """Write the exact posterior mean and variance; on large planes only the wanted pixels get a
         variance.
         """
@@ -282,8 +278,6 @@ class GaussianPrior:
             levels = np.ascontiguousarray(padded[row : row + grid.size, col : col + grid.size])
             solved = self._solved(((grid.size, grid.size, world), levels.tobytes()))
             inner = solved.var.reshape(grid.size, grid.size)[core, core]
-            result[
-                row + grid.halo : row + grid.halo + grid.core, col + grid.halo : col + grid.halo + grid.core
-            ] = inner
+            result[row + grid.halo : row + grid.halo + grid.core, col + grid.halo : col + grid.halo + grid.core] = inner
         inside: Array = result[grid.size : grid.size + height, grid.size : grid.size + width]
         return inside.ravel()

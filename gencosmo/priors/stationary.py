@@ -67,16 +67,12 @@ def from_spectrum(power: Callable[[Array], Array], *, size: int = 256) -> Covari
     freq = np.fft.fftfreq(size)
     grid = np.asarray(power(np.hypot(freq[:, None], freq[None, :])), np.float64)
     if not (np.isfinite(grid).all() and (grid >= 0).all()):
-        raise UsageError(
-            "power spectrum: got negative or non-finite values; expected power >= 0 at every wavenumber"
-        )
+        raise UsageError("power spectrum: got negative or non-finite values; expected power >= 0 at every wavenumber")
     table: Array = np.real(fft.ifft2(grid))
 
     def covariance(rows: Array, cols: Array) -> Array:
         if max(np.abs(rows).max(initial=0), np.abs(cols).max(initial=0)) > size // 2:
-            raise UsageError(
-                f"power spectrum: lags beyond {size // 2} pixels asked for; give size >= twice the side"
-            )
+            raise UsageError(f"power spectrum: lags beyond {size // 2} pixels asked for; give size >= twice the side")
         values: Array = table[rows.astype(np.int64) % size, cols.astype(np.int64) % size]
         return values
 

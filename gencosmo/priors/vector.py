@@ -76,5 +76,6 @@ def check_vector(prior: DiffusionPrior) -> None:
         if not math.isclose(found[key], expected, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE * scale):
             raise PriorError(
                 f"prior {prior.card.name}: test vector gives {key} = {found[key]:.6g}, the card says {expected:.6g}",
-                code="self_test", hint="the build or the weights are damaged; reinstall and report this",
+                code="self_test",
+                hint="the build or the weights are damaged; reinstall and report this",
             )

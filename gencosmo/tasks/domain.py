@@ -53,7 +53,7 @@ def judge_domain(image: Image, card: Card) -> NDArray[np.uint32]:
     low, high = card.pixel_scale
     if image.pixel_scale is not None and not low <= image.pixel_scale <= high:
         extra[mask] |= np.uint32(bits("OUT_OF_DOMAIN"))
-        _warn(f'pixel scale {image.pixel_scale:.3g}, prior {card.name} trained on {low:g} to {high:g}', "out_of_domain")
+        _warn(f"pixel scale {image.pixel_scale:.3g}, prior {card.name} trained on {low:g} to {high:g}", "out_of_domain")
     return extra
 
 

@@ -92,8 +92,16 @@ def inpaint(
         return _untouched(asked, target)
     require_signal(asked, max_fill=max_fill)
     return _posterior(
-        asked, prior, target, only_masked=True, samples=samples, steps=steps, seed=seed, device=device,
-        progress=progress, cancel=cancel,
+        asked,
+        prior,
+        target,
+        only_masked=True,
+        samples=samples,
+        steps=steps,
+        seed=seed,
+        device=device,
+        progress=progress,
+        cancel=cancel,
     )
 
 
@@ -134,8 +142,16 @@ def denoise(
     _check_options("scene", samples, steps)
     require_signal(asked, max_fill=max_fill)
     return _posterior(
-        asked, prior, "scene", only_masked=False, samples=samples, steps=steps, seed=seed, device=device,
-        progress=progress, cancel=cancel,
+        asked,
+        prior,
+        "scene",
+        only_masked=False,
+        samples=samples,
+        steps=steps,
+        seed=seed,
+        device=device,
+        progress=progress,
+        cancel=cancel,
     )
 
 
@@ -186,12 +202,22 @@ def _posterior(
         found = predict(denoiser, canvas, world=world, moving=moving, plan=plan)
     else:
         found = sample(
-            denoiser, canvas, samples=samples, world=world, evaluations=evaluations, moving=moving,
-            progress=progress, cancel=cancel,
+            denoiser,
+            canvas,
+            samples=samples,
+            world=world,
+            evaluations=evaluations,
+            moving=moving,
+            progress=progress,
+            cancel=cancel,
         )
     provenance = {
-        "prior": denoiser.card.name, "prior_hash": denoiser.card.weights_sha256, "seed": seed, "samples": samples,
-        "steps": found.evaluations, "device": str(denoiser.device),
+        "prior": denoiser.card.name,
+        "prior_hash": denoiser.card.weights_sha256,
+        "seed": seed,
+        "samples": samples,
+        "steps": found.evaluations,
+        "device": str(denoiser.device),
     }
     timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
     return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)

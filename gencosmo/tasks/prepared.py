@@ -83,7 +83,8 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         raise InputError(f"image has {channels} channels, at most {CHANNELS_MAX}", code="channels", hint="split it")
     if world == "scene" and image.ivar is None:
         raise InputError(
-            "target 'scene' needs the noise of every pixel, and the image has none", code="no_noise",
+            "target 'scene' needs the noise of every pixel, and the image has none",
+            code="no_noise",
             hint="give ivar=, or ask for target='frame'",
         )
     if not 0 <= seed < 1 << 64:
@@ -104,7 +105,12 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         flux.append(from_dlpack(np.where(np.isinf(level), np.float32(0), scaling.to_flux(data[channel]))))
         sigma.append(from_dlpack(level))
     canvas = Canvas.from_planes(
-        flux, sigma, seeds=[seed] * channels, origins=[image.origin] * channels, keys=list(range(channels)), device=device
+        flux,
+        sigma,
+        seeds=[seed] * channels,
+        origins=[image.origin] * channels,
+        keys=list(range(channels)),
+        device=device,
     )
     return Prepared(image, canvas, scalings, pedestal)
 

@@ -64,7 +64,10 @@ def collect(
             error2 = (mean[:, 0] - task.target) ** 2
             parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col)
             found[world].append(Residuals(*(x[keep] for x in parts)))
-    return {w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__)) for w, rs in found.items()}
+    return {
+        w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__))
+        for w, rs in found.items()
+    }
 
 
 def factor_table(residuals: Residuals) -> Tensor:
@@ -83,7 +86,9 @@ def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, flo
     hidden = residuals.unknown
     var = residuals.var[hidden] * factors[residuals.row[hidden], residuals.col[hidden]]
     z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt().sort().values
-    return {name: float(z[int(share * (len(z) - 1))]) for name, share in (("68", math.erf(math.sqrt(0.5))), ("95", 0.95))}
+    return {
+        name: float(z[int(share * (len(z) - 1))]) for name, share in (("68", math.erf(math.sqrt(0.5))), ("95", 0.95))
+    }
 
 
 def calibrate(
@@ -103,4 +108,3 @@ def calibrate(
         },
         measured_on=f"{batches} batches of {settings.batch} validation tiles, seed {settings.seed + VALIDATION_SEED}",
     )
-

@@ -99,7 +99,9 @@ class SkyDraws:
             scene = torch.cat([scene, torch.zeros(self.real, dtype=torch.bool, device=self.device)])
         rng = np.random.default_rng(int(torch.randint(0, 2**31, (1,), generator=self.choices)))
         frames = ~scene
-        target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, ARTIFACT_SHARE)).to(self.device)
+        target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, ARTIFACT_SHARE)).to(
+            self.device
+        )
         holes = torch.from_numpy(draw_holes(target.cpu().numpy(), rng)).to(self.device)
         return make_task(target, observed, holes, good, scene.float(), self.generator)
 

@@ -47,9 +47,7 @@ def network_of(state: dict[str, Any]) -> DenoiserNetwork:
     return network.eval()
 
 
-def export_prior(
-    checkpoint: Path, facts: Path, frames: Sequence[Frame], folder: Path, batches: int = 300
-) -> Path:
+def export_prior(checkpoint: Path, facts: Path, frames: Sequence[Frame], folder: Path, batches: int = 300) -> Path:
     """Write ``NAME.safetensors``, ``NAME.json`` and ``NAME.calibration.json``; returns the card's path.
 
     Parameters
@@ -83,10 +81,18 @@ def export_prior(
         "seed": settings.seed,
     }
     card = Card(
-        name=known["name"], description=known["description"], licence=known["licence"],
-        weights_sha256=file_sha256(weights), shape=network.shape.to_dict(), prior_var=settings.prior_var,
-        sigma_max=known["sigma_max"], correlation_length=known["correlation_length"],
-        pixel_scale=tuple(known["pixel_scale"]), largest_hole=known["largest_hole"], training=training, **WINDOWS,
+        name=known["name"],
+        description=known["description"],
+        licence=known["licence"],
+        weights_sha256=file_sha256(weights),
+        shape=network.shape.to_dict(),
+        prior_var=settings.prior_var,
+        sigma_max=known["sigma_max"],
+        correlation_length=known["correlation_length"],
+        pixel_scale=tuple(known["pixel_scale"]),
+        largest_hole=known["largest_hole"],
+        training=training,
+        **WINDOWS,
     )
     calibration = calibrate(network, hold_out(frames)[1], settings, card.weights_sha256, batches)
     calibration.write(card_file.with_name(f"{card.name}.calibration.json"))

@@ -38,7 +38,9 @@ def write_packed(path: str | Path, frames: Iterable[Frame]) -> int:
     kept = [frame for frame in frames if min(frame.flux.shape) >= MIN_SIDE]
     if not kept:
         raise InputError(
-            f"nothing to pack: no frame has both sides >= {MIN_SIDE} pixels", code="empty_pack", hint="give larger images"
+            f"nothing to pack: no frame has both sides >= {MIN_SIDE} pixels",
+            code="empty_pack",
+            hint="give larger images",
         )
     np.savez(
         Path(path),
@@ -63,7 +65,8 @@ def read_packed(paths: Sequence[str | Path]) -> list[Frame]:
             missing = {"pixels", "shapes", "groups"} - set(store.files)
             if missing:
                 raise InputError(
-                    f"{path} is not a packed file: arrays {sorted(missing)} are missing", code="bad_pack",
+                    f"{path} is not a packed file: arrays {sorted(missing)} are missing",
+                    code="bad_pack",
                     hint="make it with `gencosmo pack`",
                 )
             pixels, shapes, groups = store["pixels"], store["shapes"], store["groups"]
@@ -71,7 +74,8 @@ def read_packed(paths: Sequence[str | Path]) -> list[Frame]:
         if len(ends) == 0 or ends[-1] != pixels.size or len(groups) != len(shapes):
             raise InputError(
                 f"{path} is damaged: shapes ask for {ends[-1] if len(ends) else 0} pixels, file has {pixels.size}",
-                code="bad_pack", hint="pack again",
+                code="bad_pack",
+                hint="pack again",
             )
         for (height, width), end, group in zip(shapes, ends, groups, strict=True):
             frames.append(Frame(pixels[end - height * width : end].reshape(height, width), str(group)))

@@ -81,7 +81,9 @@ def stars(dice: _Dice, batch: int, size: int, count: int = 24) -> Tensor:
     angle = _expand(dice.uniform(batch, 1, high=math.pi / 2))
     u, v = dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin()
     width = alpha * 0.8
-    spikes = strength * (torch.exp(-((u / width) ** 2)) / (1 + v.abs()) + torch.exp(-((v / width) ** 2)) / (1 + u.abs()))
+    spikes = strength * (
+        torch.exp(-((u / width) ** 2)) / (1 + v.abs()) + torch.exp(-((v / width) ** 2)) / (1 + u.abs())
+    )
     return image + torch.where(spiked, spikes.sum(1), torch.zeros_like(image))
 
 

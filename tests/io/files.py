@@ -126,6 +126,4 @@ def fill(image: Image, value=123.25, spread=2.0) -> Result:
     mask = image.mask
     mean = np.where(mask, np.float32(value), image.data)
     std = np.where(mask, np.float32(spread), np.float32(0))
-    return Result(
-        image.restore(mean), image.restore(std), filled=image.restore(mask), flags=image.restore(image.flags)
-    )
+    return Result(image.restore(mean), image.restore(std), filled=image.restore(mask), flags=image.restore(image.flags))

@@ -24,9 +24,7 @@ def test_values_are_read_as_astropy_reads_them():
 
 
 def test_fortran_exponents_and_odd_cards():
-    raw = "".join(
-        f"{card:80}" for card in ("A       = 1.5D3", "B       =", "C       = 'open", "D       = 1+2", "junk")
-    )
+    raw = "".join(f"{card:80}" for card in ("A       = 1.5D3", "B       =", "C       = 'open", "D       = 1+2", "junk"))
     cards = Cards(raw.encode())
     assert cards.get("A") == 1500.0
     assert cards.get("B") is None
@@ -73,9 +71,7 @@ def test_wrong_kinds_name_the_card():
         cards.integer("BSCALE")
 
 
-@given(
-    st.one_of(st.integers(-(10**17), 10**17), st.booleans(), st.floats(allow_nan=False, allow_infinity=False))
-)
+@given(st.one_of(st.integers(-(10**17), 10**17), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_numbers_survive_a_card(value):
     card = format_card("KEY", value, "comment")
     assert len(card) == 80

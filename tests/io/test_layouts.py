@@ -52,9 +52,7 @@ def test_stsci_hst_bits(tmp_path):
 def test_stsci_form_of_others_every_bit_is_bad_unless_cards_name_them(tmp_path):
     dq = np.zeros(SHAPE, np.uint32)
     dq[2, 2:6] = 512
-    path = write(
-        tmp_path / "a.fits", fits.PrimaryHDU(), fits.ImageHDU(sky(), name="SCI"), fits.ImageHDU(dq, name="DQ")
-    )
+    path = write(tmp_path / "a.fits", fits.PrimaryHDU(), fits.ImageHDU(sky(), name="SCI"), fits.ImageHDU(dq, name="DQ"))
     assert count(gio.read(path).flags) == {"BAD": 4}
     named = fits.ImageHDU(dq, name="DQ")
     named.header["MP_CR"] = 9
@@ -190,9 +188,7 @@ def test_mask_file_and_its_shape(tmp_path):
     with pytest.raises(InputError) as caught:
         gio.read(path, mask=turned)
     assert caught.value.message == "mask is 56x40, image is 40x56 (transposed?)"
-    two = write(
-        tmp_path / "two.fits", fits.PrimaryHDU(), *(fits.ImageHDU(holes().astype("u1"), name=n) for n in "AB")
-    )
+    two = write(tmp_path / "two.fits", fits.PrimaryHDU(), *(fits.ImageHDU(holes().astype("u1"), name=n) for n in "AB"))
     assert gio.read(path, mask=f"{two}[B]").mask.any()
     with pytest.raises(InputError, match="has 2 images"):
         gio.read(path, mask=two)

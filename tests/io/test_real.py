@@ -58,9 +58,7 @@ def test_gemini_cosmic_ray_frame_has_a_variance_plane():
 
 def test_a_nan_border_is_counted():
     image = gio.read(ROOT / "galcentre" / "gc_bolocam_gps.fits")
-    assert (
-        image.mask.sum() == np.isnan(fits.getdata(ROOT / "galcentre" / "gc_bolocam_gps.fits")).sum() == 20399
-    )
+    assert image.mask.sum() == np.isnan(fits.getdata(ROOT / "galcentre" / "gc_bolocam_gps.fits")).sum() == 20399
 
 
 @pytest.mark.parametrize(

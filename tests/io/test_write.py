@@ -99,9 +99,7 @@ def test_lsst_sets_intrp_where_its_cards_put_it(tmp_path):
     image = repair(path, out)
     with checked(out) as hdus, fits.open(path) as truth:
         mask = image.mask[0]
-        assert np.array_equal(
-            hdus["MASK"].data, np.where(mask, truth["MASK"].data | 1 << 7, truth["MASK"].data)
-        )
+        assert np.array_equal(hdus["MASK"].data, np.where(mask, truth["MASK"].data | 1 << 7, truth["MASK"].data))
         assert (hdus["VARIANCE"].data == np.where(mask, 4, 25)).all(), "a variance gets a variance"
 
 

@@ -56,9 +56,7 @@ class Case:
     def expected(self, arguments: Arguments, dtype: torch.dtype) -> dict[str, Tensor]:
         """What the reference writes when it computes in `dtype`."""
         mine = {
-            name: value.to(dtype, copy=True)
-            if isinstance(value, Tensor) and value.is_floating_point()
-            else value
+            name: value.to(dtype, copy=True) if isinstance(value, Tensor) and value.is_floating_point() else value
             for name, value in copies(arguments).items()
         }
         self.reference(**{name: value for name, value in mine.items() if name not in self.scratch})
@@ -76,8 +74,7 @@ def _made(make: Callable[..., Arguments], seed: int, shapes: tuple[tuple[int, in
 
 def copies(arguments: Arguments) -> Arguments:
     return {
-        k: v.clone(memory_format=torch.preserve_format) if isinstance(v, Tensor) else v
-        for k, v in arguments.items()
+        k: v.clone(memory_format=torch.preserve_format) if isinstance(v, Tensor) else v for k, v in arguments.items()
     }
 
 
@@ -98,9 +95,7 @@ def canvas(g: torch.Generator, shapes: tuple[tuple[int, int], ...]) -> tuple[Ten
     fields[0] = torch.randn(n, generator=g) + 30 * torch.exp(-(((place - 40) / 8.0) ** 2))
     fields[1] = 0.1 + 2 * torch.rand(n, generator=g)
     kind = torch.rand(n, generator=g)
-    fields[1] = torch.where(
-        kind < 0.2, math.inf, torch.where(kind < 0.3, 0.0, torch.where(kind < 0.4, 9.0, fields[1]))
-    )
+    fields[1] = torch.where(kind < 0.2, math.inf, torch.where(kind < 0.3, 0.0, torch.where(kind < 0.4, 9.0, fields[1])))
     fields[0][torch.isinf(fields[1])] = 0
     fields[2] = fields[0] + 0.3 * torch.randn(n, generator=g)
     fields[3] = 0.05 + torch.rand(n, generator=g)
@@ -117,10 +112,7 @@ def windows_of(layout: Tensor) -> Tensor:
     core, rows = SIZE - 2 * HALO, []
     for p, (_, height, width, row0, col0, _key) in enumerate(layout.tolist()):
         for row in range(row0 // core * core, row0 + height, core):
-            rows += [
-                [p, row - row0 - HALO, c - col0 - HALO]
-                for c in range(col0 // core * core, col0 + width, core)
-            ]
+            rows += [[p, row - row0 - HALO, c - col0 - HALO] for c in range(col0 // core * core, col0 + width, core)]
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
 
 
@@ -231,9 +223,7 @@ def make_apply(g: torch.Generator, shapes: Any) -> Arguments:
     return {"raw": raw, "win": made["win"], "local": local, "mean": mean, "var": var}
 
 
-def _precondition_reference(
-    win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor
-) -> None:
+def _precondition_reference(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
     for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
         out.copy_(value)
 

@@ -24,9 +24,7 @@ def assert_law(got: Tensor, truth: Tensor, plain: Tensor, what: str = "") -> Non
     plain : Tensor
         The reference's output in the op's precision.
     """
-    assert got.shape == truth.shape == plain.shape, (
-        f"{what}: shapes {got.shape}, {truth.shape}, {plain.shape}"
-    )
+    assert got.shape == truth.shape == plain.shape, f"{what}: shapes {got.shape}, {truth.shape}, {plain.shape}"
     got64, plain64, truth = got.double(), plain.double(), truth.double()
     finite = torch.isfinite(truth)
     assert torch.equal(torch.isfinite(got64), finite), f"{what}: non-finite values at other places"
@@ -40,8 +38,6 @@ def assert_law(got: Tensor, truth: Tensor, plain: Tensor, what: str = "") -> Non
     if got.dtype in (torch.float16, torch.bfloat16):
         ulp *= 2.0 ** (23 - (10 if got.dtype == torch.float16 else 7))
     usable = finite & torch.isfinite(plain64)
-    allowed = (
-        2 * float((plain64[usable] - truth[usable]).abs().max()) + 4 * ulp if bool(usable.any()) else 4 * ulp
-    )
+    allowed = 2 * float((plain64[usable] - truth[usable]).abs().max()) + 4 * ulp if bool(usable.any()) else 4 * ulp
     error = float((got64[finite] - truth[finite]).abs().max())
     assert error <= allowed, f"{what}: error {error:.3e}, allowed {allowed:.3e}"

@@ -113,9 +113,7 @@ def test_same_bytes_for_every_instruction_set(isa: str) -> None:
         "print(_core.isa(), *[fingerprint(op) for op in CASES])"
     )
     environment = {**os.environ, "GENCOSMO_ISA": isa}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [isa, *[fingerprint(op) for op in CASES]]
 
 
@@ -164,9 +162,7 @@ def test_fake_tensors_pass_and_cannot_reach_the_kernel(op: str) -> None:
 @every_tensor
 def test_wrong_dtype(op: str, name: str) -> None:
     arguments = CASES[op].arguments()
-    arguments[name] = arguments[name].to(
-        torch.float64 if arguments[name].is_floating_point() else torch.int32
-    )
+    arguments[name] = arguments[name].to(torch.float64 if arguments[name].is_floating_point() else torch.int32)
     with pytest.raises((TypeError, ValueError), match=f"gencosmo.ops.{op}: argument '{name}' expected"):
         CASES[op].call(**arguments)
 
@@ -200,9 +196,7 @@ def test_wrong_device(op: str, name: str) -> None:
 
 @every_op
 def test_not_a_tensor(op: str) -> None:
-    with pytest.raises(
-        TypeError, match=r"gencosmo.ops.*argument '.*' (expected a torch tensor|cannot be read)"
-    ):
+    with pytest.raises(TypeError, match=r"gencosmo.ops.*argument '.*' (expected a torch tensor|cannot be read)"):
         getattr(_core, op.rstrip("_"))(*[3 if isinstance(v, Tensor) else v for v in _raw(op)], 1)
 
 
@@ -244,9 +238,7 @@ def test_lazy_negative_views_are_resolved(op: str) -> None:
     case = CASES[op]
     arguments = case.arguments()
     inputs = [
-        n
-        for n in tensors(arguments)
-        if arguments[n].is_floating_point() and n not in (*case.writes, *case.scratch)
+        n for n in tensors(arguments) if arguments[n].is_floating_point() and n not in (*case.writes, *case.scratch)
     ]
     if not inputs:
         return
@@ -259,9 +251,7 @@ def test_lazy_negative_views_are_resolved(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["normal_", "step_", "gather", "pyramid_fill_"])
-@pytest.mark.parametrize(
-    "row", [[0, 1 << 40, 1 << 40, 0, 0, 0], [0, -1, 4, 0, 0, 0], [8, 33, 1 << 20, 0, 0, 0]]
-)
+@pytest.mark.parametrize("row", [[0, 1 << 40, 1 << 40, 0, 0, 0], [0, -1, 4, 0, 0, 0], [8, 33, 1 << 20, 0, 0, 0]])
 def test_layout_outside_the_canvas(op: str, row: list[int]) -> None:
     arguments = CASES[op].arguments()
     arguments["layout"] = arguments["layout"].clone()
@@ -272,9 +262,7 @@ def test_layout_outside_the_canvas(op: str, row: list[int]) -> None:
 
 def test_every_registered_op_has_a_case() -> None:
     registered = {
-        name.removeprefix("gencosmo::")
-        for name in torch._C._dispatch_get_all_op_names()
-        if "gencosmo::" in name
+        name.removeprefix("gencosmo::") for name in torch._C._dispatch_get_all_op_names() if "gencosmo::" in name
     }
     assert registered == {case.schema for case in CASES.values()}
     assert len(SHAPES) == 5

@@ -170,9 +170,7 @@ def test_gradients_in_network_types(dtype: torch.dtype, layout: torch.memory_for
 
     def gradient(function: Callable[..., tuple[Tensor, Tensor]], real: torch.dtype) -> Tensor:
         leaf = (raw if real == dtype else raw.to(real)).detach().requires_grad_()
-        outputs = (
-            function(leaf, win.to(real), local.to(real)) if real != dtype else function(leaf, win, local)
-        )
+        outputs = function(leaf, win.to(real), local.to(real)) if real != dtype else function(leaf, win, local)
         total = sum((weight.to(real) * out).sum() for weight, out in zip(weights, outputs, strict=True))
         return torch.autograd.grad(total, leaf)[0]
 

@@ -51,9 +51,7 @@ def box_muller(words: tuple[int, ...]) -> list[float]:
 
 
 @pytest.mark.parametrize(("counter", "key", "output"), KNOWN)
-def test_reference_knows_the_answers(
-    counter: tuple[int, ...], key: tuple[int, ...], output: tuple[int, ...]
-) -> None:
+def test_reference_knows_the_answers(counter: tuple[int, ...], key: tuple[int, ...], output: tuple[int, ...]) -> None:
     words = philox_reference(
         tuple(np.array([c], np.uint64) for c in counter), tuple(np.array([k], np.uint64) for k in key)
     )
@@ -61,9 +59,7 @@ def test_reference_knows_the_answers(
 
 
 @pytest.mark.parametrize(("counter", "key", "output"), KNOWN)
-def test_kernel_knows_the_answers(
-    counter: tuple[int, ...], key: tuple[int, ...], output: tuple[int, ...]
-) -> None:
+def test_kernel_knows_the_answers(counter: tuple[int, ...], key: tuple[int, ...], output: tuple[int, ...]) -> None:
     seed = key[1] << 32 | key[0]
     seed -= (seed >> 63) << 64
     group, row, plane_key, last = counter

@@ -96,8 +96,8 @@ def test_windows_are_fixed_to_absolute_pixels(prior: DiffusionPrior) -> None:
     canvas = Canvas.from_planes([z], [sigma], seeds=[0], origins=[(7, 13)])
     grid = prior.grid
     windows = prior.plan(canvas, canvas.sigma_obs > 0).windows
-    assert bool((((windows[:, 1] + 7 + grid.halo) % grid.core == 0)).all())
-    assert bool((((windows[:, 2] + 13 + grid.halo) % grid.core == 0)).all())
+    assert bool(((windows[:, 1] + 7 + grid.halo) % grid.core == 0).all())
+    assert bool(((windows[:, 2] + 13 + grid.halo) % grid.core == 0).all())
 
 
 def test_self_test_passes_and_can_fail() -> None:

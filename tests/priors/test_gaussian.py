@@ -164,9 +164,7 @@ def test_large_planes_agree_with_the_exact_solve(monkeypatch: pytest.MonkeyPatch
 
 def test_draws_have_the_covariance() -> None:
     prior = GaussianPrior.exponential(variance=4.0, length=2.0, mean=1.0)
-    canvas = Canvas.from_planes(
-        [torch.zeros(24, 24)] * 300, [torch.zeros(24, 24)] * 300, seeds=list(range(300))
-    )
+    canvas = Canvas.from_planes([torch.zeros(24, 24)] * 300, [torch.zeros(24, 24)] * 300, seeds=list(range(300)))
     prior.generate_(canvas, "scene")
     draws = torch.stack([canvas.plane("z", p) for p in range(300)]) - 1.0
     assert abs(float(draws.mean())) < 0.1

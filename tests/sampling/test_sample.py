@@ -152,9 +152,7 @@ def test_cancel_stops_between_steps() -> None:
             cancel.set()
 
     with pytest.raises(Cancelled, match="before step 4 of 10"):
-        sample(
-            denoiser, canvas_of(0), samples=2, evaluations=10, world="scene", progress=progress, cancel=cancel
-        )
+        sample(denoiser, canvas_of(0), samples=2, evaluations=10, world="scene", progress=progress, cancel=cancel)
     assert denoiser.calls == 3
 
 

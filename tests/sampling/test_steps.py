@@ -16,9 +16,7 @@ SIDE = 200
 VAR = 2.0
 
 
-def independent(
-    level: float, tau_next: float, mode: float, sigma_obs: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def independent(level: float, tau_next: float, mode: float, sigma_obs: float) -> tuple[torch.Tensor, torch.Tensor]:
     """One exact update of independent N(0, VAR) pixels at a level: z before and after, float64."""
     shape = (SIDE, SIDE)
     generator = torch.Generator().manual_seed(4)

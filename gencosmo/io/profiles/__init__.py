@@ -38,9 +38,7 @@ def find_profile(file: FitsFile, name: str = "auto") -> Profile:
     """
     if name != "auto":
         if name not in PROFILES:
-            raise UsageError(
-                f"no profile {name!r}", code="profile", hint=f"profiles: auto, {', '.join(PROFILES)}"
-            )
+            raise UsageError(f"no profile {name!r}", code="profile", hint=f"profiles: auto, {', '.join(PROFILES)}")
         return PROFILES[name]
     return next(profile for profile in PROFILES.values() if profile.detect(file))
 

@@ -29,9 +29,7 @@ _ESTIMATED = ("INTRP", "INTERPOLATED")
 
 def planes_from_names(values: dict[str, int]) -> MaskPlanes:
     """Make mask planes from `{name: bit value}` as it stands in a header."""
-    rows = tuple(
-        MaskBit(name, value, bits_of(FLAG_WORDS.get(name, "").split())) for name, value in values.items()
-    )
+    rows = tuple(MaskBit(name, value, bits_of(FLAG_WORDS.get(name, "").split())) for name, value in values.items())
     estimated = next((values[name] for name in _ESTIMATED if name in values), None)
     return MaskPlanes(rows, frozenset(values) & _BAD, estimated=estimated)
 
@@ -56,9 +54,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
     assert science is not None
     assert mask is not None
     noise = PlaneRef(file, variance) if variance else None
-    return [
-        Layout("lsst-v1", science, noise, "variance", PlaneRef(file, mask), planes_from_cards(mask.cards))
-    ]
+    return [Layout("lsst-v1", science, noise, "variance", PlaneRef(file, mask), planes_from_cards(mask.cards))]
 
 
 PROFILE = Profile("lsst-v1", "IMAGE + MASK (MP_ cards: bit numbers) + VARIANCE", _detect, _layouts)

@@ -31,9 +31,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
     assert science is not None
     assert mask is not None
     noise = PlaneRef(file, variance) if variance else None
-    return [
-        Layout("lsst-v2", science, noise, "variance", PlaneRef(file, mask), planes_from_values(mask.cards))
-    ]
+    return [Layout("lsst-v2", science, noise, "variance", PlaneRef(file, mask), planes_from_values(mask.cards))]
 
 
 PROFILE = Profile("lsst-v2", "IMAGE + MASK (MSKN/MSKM cards: values) + VARIANCE", _detect, _layouts)
