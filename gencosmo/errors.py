@@ -115,7 +115,7 @@ class PriorError(GencosmoError):
     default_code = "prior"
 
 
-class PartialFailure(GencosmoError):
+class PartialFailure(GencosmoError):  # noqa: N818 (not every input failed)
     """Some of many inputs failed; the others are done."""
 
     exit_code = 4
@@ -157,7 +157,7 @@ class RefusedError(GencosmoError):
     default_code = "refused"
 
 
-class Cancelled(GencosmoError):
+class Cancelled(GencosmoError):  # noqa: N818 (somebody wanted it)
     """Stopped from outside (a signal, an abort, a cancel callback)."""
 
     exit_code = 130

@@ -14,7 +14,7 @@ from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 
 from .io.files import SHAPE, damaged, holes, lsst_file, plain_file, sha, sky, stsci_file
-from .stand_in import stand_in
+from .stand_in import stand_in  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 DATED = WriteOptions(date="2026-01-02T03:04:05")

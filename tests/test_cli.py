@@ -24,7 +24,7 @@ from .io.files import (
     stsci_file,
     write,
 )
-from .stand_in import stand_in
+from .stand_in import stand_in  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 ROOT = Path(__file__).parent.parent

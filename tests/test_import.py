@@ -65,4 +65,4 @@ def test_unknown_names_say_so():
     import gencosmo
 
     with pytest.raises(AttributeError, match="no attribute 'superresolve'"):
-        gencosmo.superresolve
+        gencosmo.superresolve  # noqa: B018

@@ -35,7 +35,7 @@ class Source:
         self.path = os.fspath(path)
         self.limit = limit
         try:
-            self._file = open(self.path, "rb")
+            self._file = open(self.path, "rb")  # noqa: SIM115 (closed with this object)
         except FileNotFoundError:
             raise InputError(f"no such file: {self.path}", code="not_found") from None
         except IsADirectoryError:
