@@ -1,7 +1,8 @@
 """How much of its surroundings does a window need? Difference to a halo of the whole receptive field, and the cost.
 
-``GENCOSMO_TEST_DATA=... python -m benchmarks.halo`` fills the same holes of test frames with growing halos and prints, for each, the
-largest and the root mean square difference of hidden pixels to the widest halo, in units of their predicted std.
+``GENCOSMO_TEST_DATA=... python -m benchmarks.halo`` fills the same holes of test frames with growing halos and prints,
+for each, the largest and the root mean square difference of hidden pixels to the widest halo, in units of their
+predicted std.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 ``GENCOSMO_TEST_DATA=... python -m benchmarks.quality.compare --json out.json --markdown docs/quality.md``
 
-For every test frame (groups of split.toml [test]) up to three crops; for every kind of hole: hide pixels, fill, compare.
-Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise^2, (0.1 noise)^2))`` with the frame's noise (1 in
-network flux: see `gencosmo.scaling.measure_scaling`); both as ratios to the best of the four rivals on that crop; coverage
-of the stated std. The table gives medians over crops with at least 200 hidden pixels.
+For every test frame (groups of split.toml [test]) up to three crops; for every kind of hole: hide pixels, fill,
+compare. Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise^2, (0.1 noise)^2))`` with the frame's
+noise (1 in network flux: see `gencosmo.scaling.measure_scaling`); both as ratios to the best of the four rivals on that
+crop; coverage of the stated std. The table gives medians over crops with at least 200 hidden pixels.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
     """The table for the docs."""
     names = list(RIVALS)
     lines = [
-        f"Prior `{prior}`, {crop_count} crops of the test groups; medians over crops with at least {MIN_HIDDEN} hidden pixels.",
+        f"Prior `{prior}`, {crop_count} crops of the test groups; medians over crops with at least {MIN_HIDDEN} hidden "
+        "pixels.",
         "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere.",
         "",
         "| holes | crops | gencosmo excess | raw rms | on sources | worst crop | std 68/95 % | interval 68/95 % | "
@@ -132,7 +133,8 @@ def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
         rivals = " | ".join(f"{np.median([row.rivals[name] for row in mine]):.2f}" for name in names)
         lines.append(
             f"| {kind} | {len(mine)} | {median('excess'):.2f} | {median('raw'):.3f} | {median('sources'):.2f} "
-            f"| {max(row.excess for row in mine):.2f} | {100 * median('coverage68'):.0f} / {100 * median('coverage95'):.0f} "
+            f"| {max(row.excess for row in mine):.2f} "
+            f"| {100 * median('coverage68'):.0f} / {100 * median('coverage95'):.0f} "
             f"| {100 * median('interval68'):.0f} / {100 * median('interval95'):.0f} | {rivals} |"
         )
     return "\n".join(lines) + "\n"

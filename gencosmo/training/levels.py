@@ -16,7 +16,8 @@ from gencosmo.ops.precondition import box_mean
 
 KINDS = {"posterior": 0.42, "clock": 0.38, "uniform": 0.13, "mixed": 0.05, "nothing": 0.02}
 """posterior: good pixels at their own noise, holes at inf. clock: min(that, t * local scale), as inside the sampler.
-uniform: one level for all, holes on top in half of them. mixed: two decades of levels pixel by pixel. nothing: all inf."""
+uniform: one level for all, holes on top in half of them. mixed: two decades of levels pixel by pixel. nothing: all
+inf."""
 CLOCK_LOW, CLOCK_HIGH = 0.02, 30.0
 UNIFORM_LOW, UNIFORM_HIGH = 0.01, 80.0
 

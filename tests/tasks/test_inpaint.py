@@ -140,7 +140,7 @@ def test_options_out_of_range(options: dict[str, object], text: str) -> None:
 def test_too_little_to_work_from() -> None:
     mask = np.ones((80, 80), bool)
     mask[:4] = False
-    with pytest.raises(InputError, match="95.0 % of pixels masked"):
+    with pytest.raises(InputError, match=r"95\.0 % of pixels masked"):
         inpaint(frame(), mask)
 
 
