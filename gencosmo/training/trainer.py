@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gencosmo.ops.apply_kernels import apply_kernels_reference
+from gencosmo.ops.apply_kernels import applied_kernels
 from gencosmo.ops.precondition import FEATURES, LOCALS, precondition
 from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
@@ -49,7 +49,7 @@ class Settings:
     prior_var: float = 900.0
     seed: int = 0
     reach_first: float = 5.0
-    reach_last: float = 30.0
+    reach_last: float = 10.0
     average: float = 0.9995
     simulated_pool: int = 48
     pool_uses: int = 5
@@ -66,7 +66,7 @@ def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[T
     precondition(win, task.world, settings.prior_var, features, local)
     with torch.autocast(win.device.type, torch.bfloat16, enabled=settings.bfloat16):
         raw = network(features)
-    mean, var = apply_kernels_reference(raw.float(), win, local)
+    mean, var = applied_kernels(raw.float(), win, local)
     return mean[:, 0], var[:, 0], local[:, 3]
 
 
