@@ -1,7 +1,7 @@
 """Time and memory of a large frame: ``python -m benchmarks.large_frame [--side 4096] [--share 0.005]``.
 
-Writes a frame of sky and stars with cosmic rays, a dead column and a bleed trail as FITS, repairs it with the command line
-in a process of its own, and prints wall time, peak memory and throughput; then the same frame without bad pixels.
+Writes a frame of sky and stars with cosmic rays, a dead column and a bleed trail as FITS, repairs it with the command
+line in a process of its own, and prints wall time, peak memory and throughput; then the same frame without bad pixels.
 """
 
 from __future__ import annotations
