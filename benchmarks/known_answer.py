@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script: the repository root, for tests
 
 from gencosmo.sampling.steps import METHODS
 from tests.sampling.cases import NAMES, build, evaluate

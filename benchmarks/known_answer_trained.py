@@ -1,7 +1,8 @@
 """The known-answer cases with a network trained on the same field instead of the exact denoiser.
 
-``python benchmarks/known_answer_trained.py --minutes 8`` trains a small network on draws of the 16x16 Gaussian field, at the
-levels that the sampler asks for, then prints the same table as ``known_answer.py``. The exact posterior stays the judge.
+``python benchmarks/known_answer_trained.py --minutes 8`` trains a small network on draws of the 16x16 Gaussian field,
+at the levels that the sampler asks for, then prints the same table as ``known_answer.py``. The exact posterior stays
+the judge.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script: the repository root, for tests
 
-from gencosmo.priors.cards import Card  # noqa: E402  (the repository root must be on the path first)
-from gencosmo.priors.diffusion import DiffusionPrior  # noqa: E402
-from gencosmo.priors.gaussian import GaussianPrior  # noqa: E402
-from gencosmo.priors.network import NetworkShape  # noqa: E402
-from gencosmo.training.levels import Task  # noqa: E402
-from gencosmo.training.trainer import Settings, Trainer  # noqa: E402
-from tests.sampling.cases import SIDE, build, evaluate  # noqa: E402
+from gencosmo.priors.cards import Card
+from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.gaussian import GaussianPrior
+from gencosmo.priors.network import NetworkShape
+from gencosmo.training.levels import Task
+from gencosmo.training.trainer import Settings, Trainer
+from tests.sampling.cases import SIDE, build, evaluate
 
 SHAPE = NetworkShape((48, 96), (2, 3))
 SIGMA_MAX = 100.0

@@ -70,9 +70,7 @@ def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[T
     return mean[:, 0], var[:, 0], local[:, 3]
 
 
-def sky_draws(
-    frames: Sequence[Frame], settings: Settings, seed: int, device: torch.device | str = "cpu"
-) -> SkyDraws:
+def sky_draws(frames: Sequence[Frame], settings: Settings, seed: int, device: torch.device | str = "cpu") -> SkyDraws:
     """The draws that these settings describe."""
     return SkyDraws(
         frames, batch=settings.batch, tile=settings.tile, real_share=settings.real_share,
@@ -111,7 +109,8 @@ class Trainer:
 
     def rate(self) -> float:
         """Warm-up, then a cosine down to 1 % of the rate."""
-        return self.settings.rate * min(1, (self.step + 1) / 200) * max(0.01, 0.5 * (1 + math.cos(math.pi * self.progress())))
+        falling = 0.5 * (1 + math.cos(math.pi * self.progress()))
+        return self.settings.rate * min(1, (self.step + 1) / 200) * max(0.01, falling)
 
     def update(self, task: Task) -> Loss:
         """One optimiser step; a batch with a non-finite loss is left out."""
@@ -138,9 +137,13 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         state = {
-            "network": self.network.state_dict(), "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "elapsed": self.elapsed,
-            "settings": asdict(self.settings), "shape": self.network.shape.to_dict(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "settings": asdict(self.settings),
+            "shape": self.network.shape.to_dict(),
         }
         temporary = path.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -170,9 +173,9 @@ class Trainer:
                 watch[i] += 0.01 * (float(value) - watch[i]) if watch[i] else float(value)
             if self.step % 100 == 0:
                 tiles = self.step * self.settings.batch
-                report(f"step {self.step} tiles {tiles} {tiles / self.elapsed:.0f}/s square {watch[0]:.4f} nll {watch[1]:.4f}")
+                speed = f"tiles {tiles} {tiles / self.elapsed:.0f}/s"
+                report(f"step {self.step} {speed} square {watch[0]:.4f} nll {watch[1]:.4f}")
             if self.elapsed - saved > self.settings.checkpoint_seconds:
                 self.save(checkpoint)
                 saved = self.elapsed
         self.save(checkpoint)
-
