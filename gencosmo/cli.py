@@ -36,6 +36,7 @@ Weight = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Weight ma
 WeightType = Annotated[str, typer.Option(help="weight (relative), ivar, variance, or rms.")]
 MaskPlanes = Annotated[str | None, typer.Option(metavar="A,B", help="Mask planes of the file to fill, by name.")]
 Grow = Annotated[str | None, typer.Option(metavar="FLAG=PIXELS,...", help="Widen flags, e.g. sat=3,cr=1.")]
+Find = Annotated[str | None, typer.Option(metavar="A,B", help="Flag unmasked defects: cr, sat, hot, bleed.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Largest image that is decoded (default 67 million).")]
 MaxFill = Annotated[float, typer.Option(help="Largest share of masked pixels.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful instead of warning.")]
@@ -70,6 +71,7 @@ def inpaint(
     profile: Profile = "auto",
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
+    find: Find = None,
     prior: Prior = "sky",
     target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
@@ -78,6 +80,9 @@ def inpaint(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
     dq: Annotated[str, typer.Option(help="Mask plane: keep causes, jwst (clear DO_NOT_USE), none.")] = "keep",
     floating: Annotated[bool, typer.Option("--float", help="Write integer images as floats.")] = False,
+    compress: Annotated[
+        str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (with loss).")
+    ] = "auto",
     keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
@@ -99,7 +104,7 @@ def inpaint(
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
-            mask_planes=mask_planes, grow=grow, max_pixels=max_pixels,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
         )  # fmt: skip
         job = Job(
             prior=prior,
@@ -111,7 +116,7 @@ def inpaint(
             max_fill=max_fill,
             strict=strict,
             read=read,
-            write=WriteOptions(overwrite, dq, floating, keep_samples),
+            write=WriteOptions(overwrite, dq, floating, keep_samples, compress=compress),
         )
         run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)
 
@@ -127,6 +132,7 @@ def check(
     profile: Profile = "auto",
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
+    find: Find = None,
     prior: Prior = "sky",
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
@@ -142,7 +148,7 @@ def check(
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
-            mask_planes=mask_planes, grow=grow, max_pixels=max_pixels,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
         )  # fmt: skip
         run_check(list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict)
 

@@ -124,7 +124,8 @@ def test_third_party_packages_stay_in_their_rooms():
 
 def test_imported_packages_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["bench"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["bench"], *extras["find"]]
     declared = {re.match(r"[\w-]+", line)[0].lower() for line in lines}
     names = {"skimage": "scikit-image", "PIL": "pillow", "cv2": "opencv-python-headless"}
     used = {dotted.split(".")[0] for module in modules() for dotted in module.imports}

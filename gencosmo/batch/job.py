@@ -102,6 +102,7 @@ class Job:
             "dq": self.write.dq,
             "floating": self.write.floating,
             "keep_samples": self.write.samples,
+            "compress": self.write.compress,
             "files": sorted(other.source.sha256() for other in companions),
         }
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]

@@ -225,6 +225,8 @@ def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, result: Res
         "GCMRUN": job.digest(file.companions),
         "GCMPARNT": file.source.sha256(),
         "GCMOF": layout.science.name or str(layout.science.index),
+        "GCMCOMP": job.write.compress,
+        "GCMFIND": ",".join(job.read.find),
         "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
     }
 

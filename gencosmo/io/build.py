@@ -12,7 +12,7 @@ from gencosmo.flags import FLAGS
 from gencosmo.io.cards import BLOCK, Cards, Value, format_card
 from gencosmo.io.checksum import stamp
 
-__all__ = ["empty_primary", "flag_cards", "image_hdu", "sealed"]
+__all__ = ["empty_primary", "flag_cards", "image_hdu", "image_parts", "sealed"]
 
 _BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
@@ -43,7 +43,17 @@ def empty_primary() -> list[bytes]:
 def image_hdu(
     array: NDArray[Any], name: str, *, version: int = 1, more: Mapping[str, tuple[Value, str]] | None = None
 ) -> list[bytes]:
-    """Return an IMAGE extension with this array; uint32 goes as int32 with BZERO, as the standard has it."""
+    """Return header and data of an IMAGE extension with this array; see `image_parts`."""
+    cards, stored = image_parts(array, name, version=version, more=more)
+    return sealed(cards, stored.tobytes())
+
+
+def image_parts(
+    array: NDArray[Any], name: str, *, version: int = 1, more: Mapping[str, tuple[Value, str]] | None = None
+) -> tuple[Cards, NDArray[Any]]:
+    """Return cards and stored numbers of an IMAGE extension; uint32 goes as int32 with BZERO, as the standard
+    has it.
+    """
     extra: dict[str, tuple[Value, str]] = dict(more or {})
     if array.dtype == np.uint32:
         array = (array.astype(np.int64) - (1 << 31)).astype(">i4")
@@ -57,7 +67,7 @@ def image_hdu(
     rows += [(f"NAXIS{i}", n, "") for i, n in enumerate(reversed(big.shape), start=1)]
     rows += [("PCOUNT", 0, ""), ("GCOUNT", 1, ""), ("EXTNAME", name, ""), ("EXTVER", version, "")]
     rows += [(key, value, comment) for key, (value, comment) in extra.items()]
-    return sealed(_cards(rows), big.tobytes())
+    return _cards(rows), big
 
 
 def flag_cards() -> dict[str, tuple[Value, str]]:

@@ -7,7 +7,7 @@ odd comments, illegal but meaningful cards). Here every card that is not edited 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gencosmo.errors import InputError
 
@@ -117,6 +117,14 @@ class Cards:
         self._cards = [card for place, card in enumerate(self._cards) if place not in places]
         self._index()
 
+    def filtered(self, keep: Callable[[str], bool]) -> Cards:
+        """Return a copy with the keywords that `keep` accepts; commentary has its keyword too."""
+        return Cards("".join(card for card in self._cards if keep(card[:8].rstrip())).encode("latin-1"))
+
+    def raw(self) -> bytes:
+        """Return the cards alone, without END and padding."""
+        return "".join(self._cards).encode("latin-1")
+
     def add_history(self, text: str) -> None:
         """Append HISTORY cards, 72 characters each."""
         plain = text.encode("ascii", "replace").decode()
@@ -125,11 +133,11 @@ class Cards:
 
     def copy(self) -> Cards:
         """Return an independent copy."""
-        return Cards("".join(self._cards).encode("latin-1"))
+        return Cards(self.raw())
 
     def tobytes(self) -> bytes:
         """Return the header as it is written: cards, END, blanks to a full block."""
-        raw = "".join(self._cards).encode("latin-1") + b"END".ljust(80)
+        raw = self.raw() + b"END".ljust(80)
         return raw.ljust(-(-len(raw) // BLOCK) * BLOCK, b" ")
 
 

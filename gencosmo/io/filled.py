@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ class Filled:
     """The filled pixels of one science plane, in the order of `where` (row-major).
 
     `where`: (C, H, W), True where a pixel is written. `shape`: the shape that new planes get. `kinds`: 1
-    filled, + 2 in a hole too large, + 4 by a prior out of its domain.
+    filled, + 2 in a hole too large, + 4 by a prior out of its domain. `causes`: flags of the filled pixels, kept
+    when some of them are in no plane of the file (finders).
     """
 
     layout: Layout
@@ -37,6 +39,7 @@ class Filled:
     target: str = "frame"
     unit: str | None = None
     samples: NDArray[np.float32] | None = None
+    causes: NDArray[np.uint32] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -44,7 +47,7 @@ class Filled:
         """Number of filled pixels."""
         return int(self.mean.size)
 
-    def spread(self, values: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values of the filled pixels as a whole plane, zero elsewhere."""
         plane = np.zeros(self.where.shape, values.dtype)
         plane[self.where] = values
@@ -91,6 +94,7 @@ def keep_filled(
         target=result.target,
         unit=image.unit,
         samples=result.samples if samples else None,
+        causes=image.flags[where] if image.meta.get("found") and image.flags is not None else None,
         provenance=dict(provenance or {}) | {"GCMNFILL": str(mean.size)},
     )
 

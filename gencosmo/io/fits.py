@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
+from gencosmo.finders import find_defects
 from gencosmo.flags import FILL_BITS, bits, count
 from gencosmo.image import Image, shape_text
 from gencosmo.io.cards import Cards
 from gencosmo.io.companion import open_companion
-from gencosmo.io.hdus import FitsFile, Limits, open_fits
+from gencosmo.io.hdus import FitsFile, Hdu, Limits, open_fits
 from gencosmo.io.layout import NOISE_KINDS, Layout, PlaneRef
 from gencosmo.io.noise import read_noise
-from gencosmo.io.pixels import Pixels, load
+from gencosmo.io.pixels import Pixels, Section, load
 from gencosmo.io.profiles import layouts_of
 from gencosmo.io.wcs import origin_of, pixel_scale, wcs_notes
 from gencosmo.ops.ingest import ingest
@@ -37,7 +38,8 @@ class ReadOptions:
     `hdu`: number, NAME or NAME,VERSION, or "all". `mask`, `ivar`, `weight`: `FILE` or `FILE[HDU]` instead of
     what the profile finds (`mask`: in addition). `weight_type`: what `weight` holds, one of std (rms),
     variance, ivar, weight. `mask_planes`: names of the survey's planes to fill instead of the profile's
-    choice. `grow`: pixels to widen a flag by, `{"SATURATED": 3}`.
+    choice. `grow`: pixels to widen a flag by, `{"SATURATED": 3}`. `find`: finders for defects that no mask names
+    (`gencosmo.finders`); they run before flags are widened.
     """
 
     hdu: str | int | None = None
@@ -48,11 +50,14 @@ class ReadOptions:
     weight_type: str = "weight"
     mask_planes: tuple[str, ...] | None = None
     grow: Mapping[str, int] = field(default_factory=dict)
+    find: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
 
-def read_fits(path: str, options: ReadOptions | None = None) -> Image:
+def read_fits(path: str, options: ReadOptions | None = None, section: Section | None = None) -> Image:
     """Read one science image (the first, or the one of `options.hdu`) with its noise and mask.
+
+    `section`: only these rows and columns, in pixels of the image.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def read_fits(path: str, options: ReadOptions | None = None) -> Image:
     options = options or ReadOptions()
     with open_fits(path, options.limits) as file:
         layout = prepare(file, options)[0]
-        return read_plane(file, layout, options)
+        return read_plane(file, layout, options, section)
 
 
 def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
@@ -98,24 +103,24 @@ def _has_planes(file: FitsFile) -> bool:
     return any(layout.dq or layout.noise for layout in layouts_of(file))
 
 
-def read_plane(file: FitsFile, layout: Layout, options: ReadOptions) -> Image:
+def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Section | None = None) -> Image:
     """Read one science plane of an open file; see `read_fits`.
 
     `meta` of the image tells `path`, `hdu`, `profile`, `counts` (pixels by flag), `planes` (pixels by survey
     plane), `noise_source`, and `notes`.
     """
-    pixels = load(file, layout.science)
+    pixels = load(file, layout.science, section)
     planes = pixels.planes()
     _warn_infinite(planes)
-    marks, survey = _read_mask(layout, options, planes.shape)
+    marks, survey = _read_mask(layout, options, planes.shape, section)
     noise = None
     source = "none"
     if layout.noise is not None:
-        noise, zeroed, source = read_noise(layout, planes, pixels)
+        noise, zeroed, source = read_noise(layout, planes, pixels, section)
         marks = _join(marks, zeroed)
     if options.mask is not None:
         ref = open_companion(file, options.mask, like=layout.science)
-        marks = _join(marks, _user_mask(ref, planes.shape))
+        marks = _join(marks, _user_mask(ref, planes.shape, section))
     data, ivar, flags = ingest(
         planes,
         bscale=pixels.bscale,
@@ -133,8 +138,13 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions) -> Image:
         flags[unknown] |= np.uint32(bits("BAD"))
     if (flags & np.uint32(bits("NO_DATA"))).all():
         raise InputError("image has no finite pixel", code="no_signal")
-    _grow(flags, options.grow)
-    return _assemble(file, layout, pixels, data, ivar, flags, {"planes": survey, "noise_source": source})
+    image = _assemble(file, layout, pixels, data, ivar, flags, {"planes": survey, "noise_source": source})
+    if options.find:
+        image = find_defects(image, options.find, saturation=_saturation(pixels.cards, file.primary))
+    if section is not None:
+        row, col = image.origin
+        image = image.replace(origin=(row + (section[0].start or 0), col + (section[1].start or 0)))
+    return _grown(image, options.grow)
 
 
 def _assemble(
@@ -152,7 +162,6 @@ def _assemble(
         "path": file.path,
         "hdu": layout.science.index,
         "profile": layout.profile,
-        "counts": count(flags),
         "notes": tuple(notes),
     }
     gain = _positive(cards, file.primary, ("GAIN", "EGAIN", "CCDGAIN", "GAINA"))
@@ -193,7 +202,7 @@ def _positive(cards: Cards, primary: Cards, keys: tuple[str, ...]) -> float | No
 
 
 def _read_mask(
-    layout: Layout, options: ReadOptions, shape: tuple[int, ...]
+    layout: Layout, options: ReadOptions, shape: tuple[int, ...], section: Section | None
 ) -> tuple[NDArray[np.uint32] | None, dict[str, int]]:
     if layout.dq is None or layout.planes is None:
         if options.mask_planes is not None:
@@ -202,13 +211,19 @@ def _read_mask(
                 code="mask_planes",
             )
         return None, {}
-    values = load(layout.dq.file, layout.dq.hdu).integers()
+    values = _mask_values(layout.dq, layout.science, shape, section)
     chosen = layout.planes if options.mask_planes is None else layout.planes.choose(options.mask_planes)
     return _fit("mask", chosen.translate(values), shape), chosen.counts(values)
 
 
-def _user_mask(ref: PlaneRef, shape: tuple[int, ...]) -> NDArray[np.uint32]:
-    plane = load(ref.file, ref.hdu)
+def _mask_values(ref: PlaneRef, science: Hdu, shape: tuple[int, ...], section: Section | None) -> NDArray[np.int64]:
+    if section is None or len(ref.hdu.shape) == 2:
+        return load(ref.file, ref.hdu, section).mask_values(shape)
+    return load(ref.file, ref.hdu).mask_values(science.shape)[(..., *section)]
+
+
+def _user_mask(ref: PlaneRef, shape: tuple[int, ...], section: Section | None) -> NDArray[np.uint32]:
+    plane = load(ref.file, ref.hdu, section)
     stored = plane.planes()
     bad = stored * plane.bscale + plane.bzero != 0 if plane.bzero or plane.bscale != 1 else stored != 0
     return _fit("mask", np.where(bad, np.uint32(bits("USER")), np.uint32(0)), shape)
@@ -237,8 +252,14 @@ def _warn_infinite(planes: NDArray[Any]) -> None:
         warnings.warn(GencosmoWarning(f"{number} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
 
 
-def _grow(flags: NDArray[np.uint32], grow: Mapping[str, int]) -> None:
-    """Widen flags in place by a disc of the given radius."""
+def _saturation(cards: Cards, primary: Cards) -> float | None:
+    return _positive(cards, primary, ("SATURATE", "SATURATA", "SATLEVEL", "MAXLIN"))
+
+
+def _grown(image: Image, grow: Mapping[str, int]) -> Image:
+    """Widen flags by a disc of the given radius, and count again."""
+    assert image.flags is not None
+    flags = image.flags.copy()
     for name, radius in grow.items():
         bit = np.uint32(bits(name))
         if not 0 <= radius <= 64:
@@ -253,3 +274,4 @@ def _grow(flags: NDArray[np.uint32], grow: Mapping[str, int]) -> None:
             hit = (channel & bit) != 0
             if hit.any():
                 channel[distance_transform_edt(~hit) <= radius] |= bit
+    return image.replace(flags=flags, meta=dict(image.meta) | {"counts": count(flags)})

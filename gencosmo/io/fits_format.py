@@ -16,15 +16,16 @@ from gencosmo.io.filled import keep_filled
 from gencosmo.io.fits import ReadOptions, prepare, read_fits, read_plane
 from gencosmo.io.fits_write import WriteOptions, write_filled
 from gencosmo.io.hdus import Limits, open_fits
+from gencosmo.io.pixels import Section
 from gencosmo.result import Result
 
 __all__ = ["read", "write"]
 
 
-def read(path: str, *, max_pixels: int | None = None, **options: Any) -> Image:
+def read(path: str, *, section: Section | None = None, max_pixels: int | None = None, **options: Any) -> Image:
     """Read one image; the arguments are those of `gencosmo.io.read`."""
     limits = Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels)
-    return read_fits(path, ReadOptions(limits=limits, **options))
+    return read_fits(path, ReadOptions(limits=limits, **options), section)
 
 
 def write(path: str, content: Image | Result, *, like: str | None, image: Image | None, overwrite: bool) -> None:

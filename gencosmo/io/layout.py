@@ -124,7 +124,10 @@ class PlaneRef:
 
 @dataclass(frozen=True)
 class Layout:
-    """One science image of a file and the planes that belong to it."""
+    """One science image of a file and the planes that belong to it.
+
+    `parts`: variances by cause whose sum is the variance of `noise` (VAR_* of JWST).
+    """
 
     profile: str
     science: Hdu
@@ -133,6 +136,7 @@ class Layout:
     dq: PlaneRef | None = None
     planes: MaskPlanes | None = None
     notes: tuple[str, ...] = ()
+    parts: tuple[PlaneRef, ...] = ()
 
 
 @dataclass(frozen=True)

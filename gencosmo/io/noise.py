@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,18 @@ from gencosmo.errors import GencosmoWarning, InputError
 from gencosmo.flags import bits
 from gencosmo.image import shape_text
 from gencosmo.io.layout import Layout
-from gencosmo.io.pixels import Pixels, load
+from gencosmo.io.pixels import Pixels, Section, load
 from gencosmo.ops.ingest import ingest
 from gencosmo.scaling import difference_noise
 
-__all__ = ["measured_noise", "read_noise", "to_kind"]
+__all__ = ["measured_noise", "read_noise", "to_kind", "variance_shares"]
 
 _TINY = 1e-3
 """Lossy compression turns zero weights into tiny ones; below this share of the median they are zeros."""
 
 
 def read_noise(
-    layout: Layout, science: NDArray[Any], pixels: Pixels
+    layout: Layout, science: NDArray[Any], pixels: Pixels, section: Section | None = None
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.uint32] | None, str]:
     """Read the noise plane of a layout.
 
@@ -37,7 +38,7 @@ def read_noise(
         Where the noise came from: the kind of the plane, `weight, rescaled`, or `none`.
     """
     assert layout.noise is not None
-    plane = load(layout.noise.file, layout.noise.hdu)
+    plane = load(layout.noise.file, layout.noise.hdu, section)
     values = ingest(plane.planes(), bscale=plane.bscale, bzero=plane.bzero, blank=plane.blank)[0]
     values = _fit(values, science.shape)
     kind = layout.noise_kind
@@ -78,6 +79,20 @@ def to_kind(std: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     if kind == "variance":
         return variance
     return np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+
+
+def variance_shares(parts: Sequence[Pixels], where: NDArray[np.bool_]) -> list[float]:
+    """Return the share of each variance by cause in their sum: the medians over pixels outside `where`.
+
+    A filled pixel's variance is split in these shares, so that the parts still add up to the whole.
+    """
+    sizes = []
+    for part in parts:
+        values = ingest(part.planes(), bscale=part.bscale, bzero=part.bzero, blank=part.blank)[0]
+        seen = values[~where & (values > 0)]
+        sizes.append(float(np.median(seen)) if seen.size else 0.0)
+    total = sum(sizes)
+    return [size / total for size in sizes] if total > 0 else [1.0] + [0.0] * (len(sizes) - 1)
 
 
 def measured_noise(data: NDArray[np.float32], good: NDArray[np.bool_]) -> float:

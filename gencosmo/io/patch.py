@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError
-from gencosmo.io.build import sealed
+from gencosmo.io.build import empty_primary, sealed
 from gencosmo.io.cards import Cards
+from gencosmo.io.compress import can_compress, compressed_hdu
 from gencosmo.io.hdus import Hdu
 from gencosmo.io.layout import MaskPlanes
 from gencosmo.io.pixels import Pixels
 
-__all__ = ["as_floating", "flag_estimated", "patched", "rewritten", "warn_coarse"]
+__all__ = ["as_floating", "flag_estimated", "packing_of", "patched", "rewritten", "warn_coarse"]
 
 
 def patched(pixels: Pixels, where: NDArray[np.bool_], stored: NDArray[Any]) -> Pixels:
@@ -35,6 +36,11 @@ def flag_estimated(plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, 
     """
     if planes.estimated is None or planes.codes or not plane.is_integer:
         return None
+    if plane.is_byte_mask(where.shape):
+        bit = planes.estimated.bit_length() - 1
+        changed = plane.stored.copy()
+        changed[where[0], bit // 8] |= np.uint8(1 << bit % 8)
+        return plane.with_stored(changed)
     values = plane.integers()[where] | planes.estimated
     if clear and planes.do_not_use is not None:
         values &= ~np.int64(planes.do_not_use)
@@ -82,13 +88,29 @@ def warn_coarse(pixels: Pixels, std: NDArray[np.floating[Any]]) -> None:
         )
 
 
+def packing_of(hdu: Hdu, stored: NDArray[Any], compress: str) -> str:
+    """Return how a plane is written: `none`, `gzip` or `rice`."""
+    if not can_compress(stored):
+        return "none"
+    if compress == "auto":
+        return "gzip" if hdu.kind == "compressed" else "none"
+    return compress
+
+
 def rewritten(
-    hdu: Hdu, pixels: Pixels, *, date: str | None = None, provenance: Mapping[str, str] | None = None
+    hdu: Hdu,
+    pixels: Pixels,
+    *,
+    date: str | None = None,
+    compress: str = "auto",
+    provenance: Mapping[str, str] | None = None,
 ) -> list[bytes]:
     """Return header and data of a changed HDU: its own cards, DATE, HISTORY (with provenance), checksums."""
+    packing = packing_of(hdu, pixels.stored, compress)
+    if packing != "none":
+        return _packed(hdu, pixels, packing, date, provenance)
     cards = pixels.cards.copy()
-    date = date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    cards.set("DATE", date, "date this HDU was written")
+    _date(cards, date)
     if hdu.index == 0 and "EXTEND" not in cards:
         cards.set("EXTEND", True, "file may contain extensions", after=f"NAXIS{len(pixels.stored.shape)}")
     if hdu.kind == "compressed":
@@ -96,6 +118,26 @@ def rewritten(
     if provenance is not None:
         cards.add_history(_history(provenance))
     return sealed(cards, pixels.stored.tobytes())
+
+
+def _date(cards: Cards, date: str | None) -> None:
+    date = date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    cards.set("DATE", date, "date this HDU was written")
+
+
+def _packed(
+    hdu: Hdu, pixels: Pixels, packing: str, date: str | None, provenance: Mapping[str, str] | None
+) -> list[bytes]:
+    """A compressed HDU; what was a primary image gets an empty primary before it, as fpack does."""
+    cards = (hdu.cards if hdu.kind == "compressed" else pixels.cards).copy()
+    cards.remove(*(key for key in ("BSCALE", "BZERO", "BLANK") if key not in pixels.cards))
+    _date(cards, date)
+    if provenance is not None:
+        cards.add_history(_history(provenance))
+    if packing == "rice" and not pixels.is_integer:
+        cards.add_history("gencosmo: compressed with loss on request, RICE_1 SUBTRACTIVE_DITHER_2 q=16")
+    before = empty_primary() if hdu.index == 0 else []
+    return before + compressed_hdu(cards, pixels.stored, packing)
 
 
 def _as_extension(cards: Cards, hdu: Hdu, *, axes: int) -> None:

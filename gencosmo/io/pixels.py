@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import InputError
+from gencosmo.errors import InputError, UsageError
 from gencosmo.io.cards import BLOCK, Cards, format_card
 from gencosmo.io.hdus import FitsFile, Hdu
 
-__all__ = ["Pixels", "load"]
+__all__ = ["Pixels", "Section", "load"]
 
+Section = tuple[slice, slice]
 _DTYPE = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -63,6 +64,21 @@ class Pixels:
             raise InputError("mask plane holds fractions, expected whole numbers", code="dtype")
         return whole + int(self.bzero)
 
+    def mask_values(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Return the values of a mask plane for an image of this shape; see `integers` and `is_byte_mask`."""
+        if not self.is_byte_mask(shape):
+            return self.integers()
+        places = np.arange(self.stored.shape[2], dtype=np.int64) * 8
+        values: NDArray[np.int64] = (self.stored.astype(np.int64) << places).sum(axis=2)[np.newaxis]
+        return values
+
+    def is_byte_mask(self, shape: tuple[int, ...]) -> bool:
+        """Say whether this is a mask of bytes, (H, W, n): bit b is bit b % 8 of byte b // 8 (lsst.images)."""
+        stored = self.stored
+        return (
+            stored.ndim == 3 and stored.dtype.itemsize == 1 and stored.shape[:2] == shape[-2:] and stored.shape[2] < 8
+        )
+
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Return physical values as stored numbers of this plane's type.
 
@@ -85,8 +101,10 @@ class Pixels:
         return replace(self, stored=stored)
 
 
-def load(file: FitsFile, hdu: Hdu) -> Pixels:
+def load(file: FitsFile, hdu: Hdu, section: Section | None = None) -> Pixels:
     """Return the stored pixels of an image HDU, after checking its size against the limit.
+
+    With `section`, only these rows and columns, of all planes; of a compressed image only their tiles are decoded.
 
     Raises
     ------
@@ -100,16 +118,18 @@ def load(file: FitsFile, hdu: Hdu) -> Pixels:
         raise InputError(f"image has zero pixels (NAXIS{axis}=0)", code="empty_image")
     if not hdu.is_image:
         raise InputError(f"HDU {hdu.describe()} is not an image", code="no_image", hint=file.listing())
-    file.check_pixels(hdu)
+    inside = None if section is None else _inside(hdu, section)
+    file.check_pixels(hdu if inside is None else replace(hdu, shape=_sizes(hdu, inside)))
     known = file.decoded.get(hdu.index)
     if isinstance(known, Pixels):
-        return known
+        return known if inside is None else known.with_stored(known.stored[inside])
     if hdu.kind == "compressed":
-        stored, cards = _decode(file, hdu)
+        stored, cards = _decode(file, hdu, inside)
     else:
         cards = hdu.cards
         view = file.source.view(hdu.data, hdu.end)
         stored = np.frombuffer(view, dtype=_DTYPE[hdu.bitpix]).reshape(hdu.shape)
+        stored = stored if inside is None else stored[inside]
     bscale, bzero = cards.number("BSCALE", 1.0), cards.number("BZERO", 0.0)
     assert bscale is not None
     assert bzero is not None
@@ -117,12 +137,25 @@ def load(file: FitsFile, hdu: Hdu) -> Pixels:
         raise InputError(f"BSCALE={bscale:g}, BZERO={bzero:g} cannot scale an image", code="bad_header")
     blank = cards.integer("BLANK") if stored.dtype.kind in "iu" else None
     pixels = Pixels(stored, cards, bscale, bzero, blank)
-    if hdu.kind == "compressed":
+    if hdu.kind == "compressed" and inside is None:
         file.decoded[hdu.index] = pixels
     return pixels
 
 
-def _decode(file: FitsFile, hdu: Hdu) -> tuple[NDArray[Any], Cards]:
+def _inside(hdu: Hdu, section: Section) -> tuple[slice, ...]:
+    """The section as slices of all axes, within the image."""
+    found = [slice(*part.indices(n)) for part, n in zip(section, hdu.shape[-2:], strict=True)]
+    for part, wanted, length in zip(found, section, hdu.shape[-2:], strict=True):
+        if part.step != 1 or part.stop - part.start < 2 or (wanted.stop or 0) > length:
+            raise UsageError(f"section {wanted.start}:{wanted.stop} does not lie in an axis of {length} pixels")
+    return (*(slice(None) for _ in hdu.shape[:-2]), *found)
+
+
+def _sizes(hdu: Hdu, inside: tuple[slice, ...]) -> tuple[int, ...]:
+    return tuple(len(range(*part.indices(n))) for part, n in zip(inside, hdu.shape, strict=True))
+
+
+def _decode(file: FitsFile, hdu: Hdu, inside: tuple[slice, ...] | None = None) -> tuple[NDArray[Any], Cards]:
     from astropy.io import fits
 
     lone = io.BytesIO(_bare_primary() + bytes(file.raw(hdu)))
@@ -133,7 +166,7 @@ def _decode(file: FitsFile, hdu: Hdu) -> tuple[NDArray[Any], Cards]:
             with fits.open(lone, do_not_scale_image_data=True, memmap=False) as opened:
                 decoded = opened[1]
                 header = decoded.header.tostring(endcard=False, padding=False)
-                data = np.asarray(decoded.data)
+                data = np.asarray(decoded.data if inside is None else decoded.section[inside])
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -142,7 +175,7 @@ def _decode(file: FitsFile, hdu: Hdu) -> tuple[NDArray[Any], Cards]:
             code="damaged",
             hint="re-transfer the file",
         ) from error
-    if data.shape != hdu.shape:
+    if data.shape != (hdu.shape if inside is None else _sizes(hdu, inside)):
         raise InputError(f"HDU {hdu.describe()} decodes to shape {data.shape}", code="bad_header")
     big = data.astype(data.dtype.newbyteorder(">"), copy=False)
     big.flags.writeable = False

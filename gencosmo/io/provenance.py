@@ -2,7 +2,7 @@
 
 Columns: GCMVERS version, GCMOP task, GCMMODEL prior, GCMHASH its hash, GCMSEED seed of the run, GCMPSEED seed
 of the plane, GCMSAMP samples, GCMSTEP steps, GCMTARG target, GCMRUN hash of all options, GCMPARNT sha256 of
-the input file, GCMOF HDU, GCMNFILL filled pixels, GCMDATE.
+the input file, GCMOF HDU, GCMNFILL filled pixels, GCMCOMP compression, GCMFIND finders, GCMDATE.
 """
 
 from __future__ import annotations

@@ -66,6 +66,8 @@ def read(
     weight_type: str = "weight",
     mask_planes: tuple[str, ...] | None = None,
     grow: Mapping[str, int] | None = None,
+    find: tuple[str, ...] = (),
+    section: tuple[slice, slice] | None = None,
     max_pixels: int | None = None,
 ) -> Image:
     """Read one image of a file, with its noise and its mask.
@@ -87,6 +89,11 @@ def read(
         Names of the file's mask planes that ask for filling, instead of the profile's choice.
     grow : mapping, optional
         Flag name to radius in pixels by which it is widened.
+    find : tuple of str
+        Finders for defects that no mask names: some of `gencosmo.finders.FINDERS`.
+    section : (slice, slice), optional
+        Rows and columns to read, in pixels of the image; of a compressed image only the tiles that hold them are
+        decoded. The image's `origin` tells where it was cut.
     max_pixels : int, optional
         Largest number of pixels that is decoded.
 
@@ -110,6 +117,8 @@ def read(
         weight_type=weight_type,
         mask_planes=mask_planes,
         grow=grow or {},
+        find=find,
+        section=section,
         max_pixels=max_pixels,
     )
     return image

@@ -91,6 +91,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
             continue
         noise = file.find("ERR", "VAR", version=science.version)
         dq = file.find("DQ", version=science.version)
+        parts = [file.find(f"VAR_{cause}", version=science.version) for cause in ("POISSON", "RNOISE", "FLAT")]
         found.append(
             Layout(
                 "stsci",
@@ -99,6 +100,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
                 "variance" if noise and noise.name.upper() == "VAR" else "std",
                 PlaneRef(file, dq) if dq else None,
                 _planes(file, dq) if dq else None,
+                parts=tuple(PlaneRef(file, part) for part in parts if part),
             )
         )
     return found
