@@ -73,9 +73,9 @@ const char* apply_kernels_backward_cuda(const ApplyBackwardArgs& a, int device, 
   const auto s = static_cast<cudaStream_t>(stream);
   const int64_t area = a.forward.height * a.forward.width;
   const dim3 grid(blocks(area, 4096), static_cast<unsigned>(clamp64(a.forward.count, 1, 65535)));
-  if (a.forward.type == Float::f32) backward_kernel<float><<<grid, kThreads, 0, s>>>(a);
-  if (a.forward.type == Float::bf16) backward_kernel<Bf16><<<grid, kThreads, 0, s>>>(a);
-  if (a.forward.type == Float::f16) backward_kernel<F16><<<grid, kThreads, 0, s>>>(a);
+  if (a.forward.type == Float::f32) backward_kernel<float><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.forward.type == Float::bf16) backward_kernel<Bf16><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.forward.type == Float::f16) backward_kernel<F16><<<grid, launch_threads(), 0, s>>>(a);
   return cuda_error(cudaGetLastError());
 }
 
@@ -84,9 +84,9 @@ const char* apply_kernels_cuda(const ApplyArgs& a, int device, void* stream) {
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
   const auto s = static_cast<cudaStream_t>(stream);
   const dim3 grid(blocks(a.height * a.width, 4096), static_cast<unsigned>(clamp64(a.count, 1, 65535)));
-  if (a.type == Float::f32) apply_kernel<float><<<grid, kThreads, 0, s>>>(a);
-  if (a.type == Float::bf16) apply_kernel<Bf16><<<grid, kThreads, 0, s>>>(a);
-  if (a.type == Float::f16) apply_kernel<F16><<<grid, kThreads, 0, s>>>(a);
+  if (a.type == Float::f32) apply_kernel<float><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.type == Float::bf16) apply_kernel<Bf16><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.type == Float::f16) apply_kernel<F16><<<grid, launch_threads(), 0, s>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

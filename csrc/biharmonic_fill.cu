@@ -86,7 +86,7 @@ const char* biharmonic_fill_cuda(const BiharmonicArgs& a, int device, void* stre
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
   const auto s = static_cast<cudaStream_t>(stream);
   const auto grid = static_cast<unsigned>(clamp64(a.components, 1, 65535));
-  copy_kernel<<<blocks(a.canvas, 65536), kThreads, 0, s>>>(a);
+  copy_kernel<<<blocks(a.canvas, 65536), launch_threads(), 0, s>>>(a);
   clear_kernel<<<grid, kThreads, 0, s>>>(a);
   solve_kernel<<<grid, kThreads, 0, s>>>(a);
   return cuda_error(cudaGetLastError());

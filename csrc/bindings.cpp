@@ -19,7 +19,19 @@ PYBIND11_MODULE(_core, m) {
         Exchange::forget();
       },
       "For tests: skip the faster ways of reading a tensor before this one (1, 2 or 3).");
+  m.def(
+      "tune",
+      [](int64_t piece, int64_t least, int64_t threads) {
+        if (piece < 1 || least < 0 || threads < 32 || threads > 256 || threads % 32 != 0) {
+          throw py::value_error("gencosmo._core.tune: expected piece >= 1, least >= 0 and 32 to 256 threads, got " +
+                                std::to_string(piece) + ", " + std::to_string(least) + ", " + std::to_string(threads));
+        }
+        tuning() = Tuning{piece, least, threads};
+      },
+      "How work is cut up: pixels per piece, fewest pixels for many threads, threads per CUDA block.");
+  m.def("tuned", [] { return py::make_tuple(tuning().piece, tuning().least, tuning().threads); });
   bind_canvas_ops(m);
   bind_network_ops(m);
+  bind_score_ops(m);
   bind_ingest(m);
 }

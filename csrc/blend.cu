@@ -94,7 +94,7 @@ const char* blend_cuda(const BlendArgs& a, int device, void* stream) {
 const char* blend_finish_cuda(const BlendFinishArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
-  blend_finish_kernel<<<blocks(a.pixels, 65536), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(a);
+  blend_finish_kernel<<<blocks(a.pixels, 65536), launch_threads(), 0, static_cast<cudaStream_t>(stream)>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

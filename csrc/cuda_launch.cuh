@@ -3,10 +3,14 @@
 #include <cuda_runtime.h>
 
 #include "host_device.hpp"
+#include "isa.hpp"
 
 namespace gencosmo {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256;  // most threads of a block
+
+// Threads per block of the kernels that loop with first_item and item_stride.
+static inline int launch_threads() { return static_cast<int>(tuning().threads); }
 
 static inline const char* cuda_error(cudaError_t e) {
   if (e == cudaSuccess) return nullptr;
@@ -40,7 +44,7 @@ class DeviceGuard {
 };
 
 static inline unsigned blocks(int64_t items, int64_t limit) {
-  const int64_t n = (items + kThreads - 1) / kThreads;
+  const int64_t n = (items + launch_threads() - 1) / launch_threads();
   return static_cast<unsigned>(clamp64(n, 1, limit));
 }
 // Blocks over (pixels of a plane, planes). Plane sizes live on the device, so the first number is only a guess from

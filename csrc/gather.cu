@@ -23,7 +23,7 @@ const char* gather_cuda(const GatherArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
   const dim3 grid(blocks(a.height * a.width, 4096), static_cast<unsigned>(clamp64(a.count * kFields, 1, 65535)));
-  gather_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(a);
+  gather_kernel<<<grid, launch_threads(), 0, static_cast<cudaStream_t>(stream)>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

@@ -37,6 +37,10 @@ Isa choose() {
 
 }  // namespace
 
+Tuning& tuning() {
+  static Tuning values;
+  return values;
+}
 Isa current_isa() {
   static const Isa isa = choose();
   return isa;

@@ -1,8 +1,17 @@
 // Every CPU kernel is compiled once per instruction set, each copy in its own namespace (GC_ISA), and chosen once per
 // process. Results do not depend on the choice: all copies run the same IEEE operations.
 #pragma once
+#include <cstdint>
 
 namespace gencosmo {
+
+// How work is cut up on this machine; changes the time a call takes, never its bits. See gencosmo/ops/_tuning.py.
+struct Tuning {
+  int64_t piece = 16384;   // pixels that a CPU thread takes at a time
+  int64_t least = 32768;   // fewer pixels than this are left to one thread
+  int64_t threads = 256;   // threads per CUDA block, at most 256
+};
+Tuning& tuning();
 
 enum class Isa { base = 0, avx2 = 1, avx512 = 2 };
 

@@ -21,7 +21,7 @@ const char* moments_cuda(const MomentsArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
   const auto s = static_cast<cudaStream_t>(stream);
-  moments_kernel<<<blocks(a.pixels, 65536), kThreads, 0, s>>>(a);
+  moments_kernel<<<blocks(a.pixels, 65536), launch_threads(), 0, s>>>(a);
   count_kernel<<<1, 1, 0, s>>>(a.count);  // after every thread has read it
   return cuda_error(cudaGetLastError());
 }

@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kThreads) normal_kernel(NormalArgs a) {
 const char* normal_cuda(const NormalArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
-  normal_kernel<<<plane_grid(a.pixels / 4, a.planes), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(a);
+  normal_kernel<<<plane_grid(a.pixels / 4, a.planes), launch_threads(), 0, static_cast<cudaStream_t>(stream)>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

@@ -1,19 +1,28 @@
-// Loops over the rows of all planes on a given number of threads. Bits do not depend on the schedule: a row is always
-// computed by one thread. Included by the .cpp files that are compiled per instruction set, hence no linkage.
+// Loops over rows, ranges and items on a given number of threads. Bits do not depend on the schedule: a row is always
+// computed by one thread. How much a thread takes at a time comes from the tuning of this process. Included by the
+// .cpp files that are compiled per instruction set, hence no linkage.
 #pragma once
 #include "canvas.hpp"
+#include "isa.hpp"
 
 namespace gencosmo {
 namespace {
 
+// Threads worth waking for so many pixels.
+inline int useful_threads(int64_t pixels, int threads) { return pixels < tuning().least ? 1 : threads; }
+
 // Calls row(plane index, plane, row in the plane) for every row of every plane.
 template <class Row>
 inline void for_each_row(const Plane* layout, int64_t planes, int threads, const Row& row) {
-#pragma omp parallel num_threads(threads) if (threads > 1)
+  int64_t pixels = 0;
+  for (int64_t p = 0; p < planes; ++p) pixels += layout[p].height * layout[p].width;
+  const int64_t piece = tuning().piece;
+  const int team = useful_threads(pixels, threads);
+#pragma omp parallel num_threads(team) if (team > 1)
   for (int64_t p = 0; p < planes; ++p) {
     const Plane plane = layout[p];
     const int64_t tasks = plane.height * plane.width > 0 ? plane.height : 0;
-    const int chunk = static_cast<int>(clamp64(16384 / max64(plane.width, 1), 1, 256));
+    const int chunk = static_cast<int>(clamp64(piece / max64(plane.width, 1), 1, 1 << 20));
 #pragma omp for schedule(dynamic, chunk) nowait
     for (int64_t i = 0; i < tasks; ++i) row(p, plane, i);
   }
@@ -22,10 +31,19 @@ inline void for_each_row(const Plane* layout, int64_t planes, int threads, const
 // Calls range(begin, end) for pieces of [0, n).
 template <class Range>
 inline void for_each_range(int64_t n, int threads, const Range& range) {
-  constexpr int64_t kPiece = 16384;
-  const int64_t pieces = (n + kPiece - 1) / kPiece;
-#pragma omp parallel for num_threads(threads) if (threads > 1 && pieces > 1) schedule(dynamic, 1)
-  for (int64_t i = 0; i < pieces; ++i) range(i * kPiece, min64(n, (i + 1) * kPiece));
+  const int64_t piece = tuning().piece, pieces = (n + piece - 1) / piece;
+  const int team = pieces > 1 ? useful_threads(n, threads) : 1;
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic, 1)
+  for (int64_t i = 0; i < pieces; ++i) range(i * piece, min64(n, (i + 1) * piece));
+}
+
+// Calls item(i) for i in [0, n), where an item is about `pixels` pixels of work.
+template <class Item>
+inline void for_each_item(int64_t n, int64_t pixels, int threads, const Item& item) {
+  const int team = useful_threads(n * max64(pixels, 1), threads);
+  const int chunk = static_cast<int>(clamp64(tuning().piece / max64(pixels, 1), 1, 1 << 20));
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic, chunk)
+  for (int64_t i = 0; i < n; ++i) item(i);
 }
 
 }  // namespace

@@ -101,14 +101,14 @@ const char* precondition_cuda(const PreconditionArgs& a, int device, void* strea
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
   const auto s = static_cast<cudaStream_t>(stream);
   const dim3 grid(blocks(a.height * a.width, 4096), static_cast<unsigned>(clamp64(a.count, 1, 65535)));
-  pass_kernel<float, kSums><<<grid, kThreads, 0, s>>>(a);
-  pass_kernel<float, kMean><<<grid, kThreads, 0, s>>>(a);
-  deviations_kernel<<<grid, kThreads, 0, s>>>(a);
-  pass_kernel<float, kSpread><<<grid, kThreads, 0, s>>>(a);
-  pass_kernel<float, kCurve><<<grid, kThreads, 0, s>>>(a);
-  if (a.type == Float::f32) pass_kernel<float, kFeaturesOut><<<grid, kThreads, 0, s>>>(a);
-  if (a.type == Float::bf16) pass_kernel<Bf16, kFeaturesOut><<<grid, kThreads, 0, s>>>(a);
-  if (a.type == Float::f16) pass_kernel<F16, kFeaturesOut><<<grid, kThreads, 0, s>>>(a);
+  pass_kernel<float, kSums><<<grid, launch_threads(), 0, s>>>(a);
+  pass_kernel<float, kMean><<<grid, launch_threads(), 0, s>>>(a);
+  deviations_kernel<<<grid, launch_threads(), 0, s>>>(a);
+  pass_kernel<float, kSpread><<<grid, launch_threads(), 0, s>>>(a);
+  pass_kernel<float, kCurve><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.type == Float::f32) pass_kernel<float, kFeaturesOut><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.type == Float::bf16) pass_kernel<Bf16, kFeaturesOut><<<grid, launch_threads(), 0, s>>>(a);
+  if (a.type == Float::f16) pass_kernel<F16, kFeaturesOut><<<grid, launch_threads(), 0, s>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

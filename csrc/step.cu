@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepArgs a) {
 const char* step_cuda(const StepArgs& a, int device, void* stream) {
   const DeviceGuard guard(device);
   if (guard.error() != cudaSuccess) return cuda_error(guard.error());
-  step_kernel<<<plane_grid(a.pixels / 4, a.planes), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(a);
+  step_kernel<<<plane_grid(a.pixels / 4, a.planes), launch_threads(), 0, static_cast<cudaStream_t>(stream)>>>(a);
   return cuda_error(cudaGetLastError());
 }
 

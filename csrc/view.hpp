@@ -16,11 +16,11 @@
 namespace gencosmo {
 namespace py = pybind11;
 
-enum class Dtype { f32, f16, bf16, i64, i32, u8, other };
+enum class Dtype { f32, f16, bf16, i64, i32, u8, f64, other };
 
 inline const char* dtype_name(Dtype d) {
   static const char* const names[] = {
-      "float32", "float16", "bfloat16", "int64", "int32", "uint8", "an unsupported dtype"};
+      "float32", "float16", "bfloat16", "int64", "int32", "uint8", "float64", "an unsupported dtype"};
   return names[static_cast<int>(d)];
 }
 
@@ -187,6 +187,7 @@ class TensorArg {
   }
   static Dtype classify(dlpack::DataType t) {
     if (t.lanes != 1) return Dtype::other;
+    if (t.code == dlpack::kFloat && t.bits == 64) return Dtype::f64;
     if (t.code == dlpack::kFloat) return t.bits == 32 ? Dtype::f32 : t.bits == 16 ? Dtype::f16 : Dtype::other;
     if (t.code == dlpack::kBfloat && t.bits == 16) return Dtype::bf16;
     if (t.code == dlpack::kInt) return t.bits == 64 ? Dtype::i64 : t.bits == 32 ? Dtype::i32 : Dtype::other;

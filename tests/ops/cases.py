@@ -18,11 +18,21 @@ from gencosmo.ops.biharmonic_fill import (
     biharmonic_workspace,
     hole_components,
 )
+from gencosmo.ops.bin import bin, bin_adjoint, bin_adjoint_reference, bin_reference
 from gencosmo.ops.blend import blend_, blend_finish_, blend_finish_reference_, blend_reference_
+from gencosmo.ops.fft_point import MODES, fft_point, fft_point_reference
 from gencosmo.ops.gather import gather, gather_reference
+from gencosmo.ops.hutchinson import CHUNKS, hutchinson_, hutchinson_reference_, probe_, probe_reference_
 from gencosmo.ops.moments import moments_, moments_reference_
 from gencosmo.ops.normal import normal_, normal_reference_
 from gencosmo.ops.precondition import FEATURES, LOCALS, SCRATCH, precondition, precondition_reference
+from gencosmo.ops.predictive_score import (
+    FAMILIES,
+    density_constant,
+    predictive_score,
+    predictive_score_reference,
+    score_sums_shape,
+)
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_fill_reference_, pyramid_workspace
 from gencosmo.ops.step import step_, step_reference_
 
@@ -223,6 +233,64 @@ def make_apply(g: torch.Generator, shapes: Any) -> Arguments:
     return {"raw": raw, "win": made["win"], "local": local, "mean": mean, "var": var}
 
 
+def image_shape(shapes: Any) -> tuple[int, int, int]:
+    """Two images of the first shape, or none."""
+    return (2, *shapes[0]) if shapes else (0, 4, 4)
+
+
+def make_score(g: torch.Generator, shapes: Any, family: str = "student_t") -> Arguments:
+    shape, tile = image_shape(shapes), 12
+    images = {name: torch.randn(shape, generator=g) for name in ("value", "mean", "var", "ivar")}
+    images["value"] *= 3
+    images["var"] = images["var"].abs() * 4 - 0.2
+    images["ivar"] = torch.where(images["ivar"] < -1, 0.0, images["ivar"].abs() + 0.01)
+    images["value"][images["ivar"] == 0] = math.nan  # what is not known is not read
+    out = {name: torch.zeros(shape) for name in ("z", "log_prob")}
+    sums = torch.zeros(score_sums_shape(*shape, tile), dtype=torch.float64)
+    return {**images, "family": family, "parameter": 4.0, "tile": tile, **out, "sums": sums}
+
+
+def _score_hidden(arguments: Arguments) -> Arguments:
+    made = {k: v for k, v in arguments.items() if k not in ("family", "parameter", "tile", "z", "log_prob", "sums")}
+    family, parameter = arguments["family"], arguments["parameter"]
+    made.update(family=FAMILIES[family], parameter=parameter, constant=density_constant(family, parameter))
+    return {**made, **{k: arguments[k] for k in ("tile", "z", "log_prob", "sums")}}
+
+
+def make_probe(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, n = planes(shapes)
+    return {"out": torch.zeros(n), "layout": layout, "seed": seeds(layout), "rng_step": torch.tensor([2])}
+
+
+def make_hutchinson(g: torch.Generator, shapes: Any) -> Arguments:
+    made = make_probe(g, shapes)
+    n, count = made.pop("out").shape[0], len(made["layout"])
+    trace, product = torch.zeros(count, dtype=torch.float64), torch.randn(n, generator=g)
+    return {"trace": trace, "product": product, **made, "workspace": torch.empty(count, CHUNKS, dtype=torch.float64)}
+
+
+def make_bin(g: torch.Generator, shapes: Any) -> Arguments:
+    count, height, width = image_shape(shapes)
+    fine = torch.randn(count, 3, 3 * height, 3 * width, generator=g)
+    return {"fine": fine, "factor": 3, "out": torch.zeros(count, 3, height, width)}
+
+
+def make_bin_adjoint(g: torch.Generator, shapes: Any) -> Arguments:
+    made = make_bin(g, shapes)
+    return {"coarse": torch.randn(made["out"].shape, generator=g), "factor": 3, "out": torch.zeros_like(made["fine"])}
+
+
+def make_point(g: torch.Generator, shapes: Any, mode: str = "solve") -> Arguments:
+    shape = (*image_shape(shapes), 2)
+    spectrum, transfer = torch.randn(shape, generator=g), torch.randn(shape, generator=g)
+    ridge = torch.rand(shape[0], generator=g) + 0.01
+    return {"spectrum": spectrum, "transfer": transfer, "ridge": ridge, "mode": mode, "out": torch.zeros(shape)}
+
+
+def _point_hidden(arguments: Arguments) -> Arguments:
+    return {**arguments, "mode": MODES[arguments["mode"]]}
+
+
 def _precondition_reference(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
     for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
         out.copy_(value)
@@ -274,6 +342,17 @@ CASES = {
         precondition, _precondition_reference, make_precondition, ("features", "local"), "precondition",
         hidden=_with_scratch,
     ),
+    "predictive_score": Case(
+        predictive_score, predictive_score_reference, make_score, ("z", "log_prob", "sums"), "predictive_score",
+        hidden=_score_hidden,
+    ),
+    "probe_": Case(probe_, probe_reference_, make_probe, ("out",), "probe_"),
+    "hutchinson_": Case(
+        hutchinson_, hutchinson_reference_, make_hutchinson, ("trace",), "hutchinson_", ("workspace",)
+    ),
+    "bin": Case(bin, bin_reference, make_bin, ("out",), "bin"),
+    "bin_adjoint": Case(bin_adjoint, bin_adjoint_reference, make_bin_adjoint, ("out",), "bin_adjoint"),
+    "fft_point": Case(fft_point, fft_point_reference, make_point, ("out",), "fft_point", hidden=_point_hidden),
     "apply_kernels": Case(apply_kernels, _apply_reference, make_apply, ("mean", "var"), "apply_kernels"),
     "apply_kernels_backward": Case(
         torch.ops.gencosmo.apply_kernels_backward.default, _backward_reference, make_backward, ("grad_raw",),

@@ -1,0 +1,66 @@
+#include "hutchinson.hpp"
+
+#include "parallel.hpp"
+
+namespace gencosmo::GC_ISA {
+namespace {
+
+// Signs of absolute columns 4 group .. 4 group + 63.
+inline void sign_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
+  float s[4][kGroups];
+#pragma GCC ivdep
+  for (int i = 0; i < kGroups; ++i) {
+    float four[4];
+    signs(k, group + i, row, four);
+    for (int j = 0; j < 4; ++j) s[j][i] = four[j];
+  }
+  for (int i = 0; i < kGroups; ++i) {
+    for (int j = 0; j < 4; ++j) out[4 * i + j] = s[j][i];
+  }
+}
+
+// A row's terms, column c of the counter grid to lane c % 64.
+inline void add_row(const HutchinsonArgs& a, const Plane& plane, const NoiseKey& key, int64_t row, double* lane) {
+  const float* product = a.product + plane.offset + row * plane.width;
+  const int64_t end = plane.col0 + plane.width;
+  float sign[kBlock];
+  for (int64_t group = plane.col0 >> 2; 4 * group < end; group += kGroups) {
+    sign_block(key, group, plane.row0 + row, sign);
+    const int64_t first = max64(4 * group, plane.col0) - 4 * group, last = min64(4 * group + kBlock, end) - 4 * group;
+    const float* here = product + (4 * group - plane.col0);
+    for (int64_t c = first; c < last; ++c) lane[c] += static_cast<double>(sign[c] * here[c]);
+  }
+}
+
+}  // namespace
+
+void probe(const ProbeArgs& a, int threads) {
+  for_each_row(a.layout, a.planes, threads, [&](int64_t p, const Plane& plane, int64_t row) {
+    const NoiseKey key = noise_key(a.seed[p], plane.key, a.rng_step[0], kStreamProbe);
+    float* out = a.out + plane.offset + row * plane.width;
+    const int64_t end = plane.col0 + plane.width;
+    float sign[kBlock];
+    for (int64_t group = plane.col0 >> 2; 4 * group < end; group += kGroups) {
+      sign_block(key, group, plane.row0 + row, sign);
+      const int64_t first = max64(4 * group, plane.col0), last = min64(4 * group + kBlock, end);
+      for (int64_t col = first; col < last; ++col) out[col - plane.col0] = sign[col - 4 * group];
+    }
+  });
+}
+
+void hutchinson(const HutchinsonArgs& a, int threads) {
+  static_assert(kRowLanes == kBlock);
+  const int64_t mean = a.planes > 0 ? a.pixels / a.planes / kChunks + 1 : 1;
+  for_each_item(a.planes * kChunks, mean, threads, [&](int64_t item) {
+    const Plane plane = a.layout[item / kChunks];
+    const NoiseKey key = noise_key(a.seed[item / kChunks], plane.key, a.rng_step[0], kStreamProbe);
+    double lane[kRowLanes] = {};
+    for (int64_t row = item % kChunks; plane.width > 0 && row < plane.height; row += kChunks) {
+      add_row(a, plane, key, row, lane);
+    }
+    a.workspace[item] = tree_sum<kRowLanes>(lane);
+  });
+  for (int64_t p = 0; p < a.planes; ++p) a.trace[p] = tree_sum<kChunks>(a.workspace + p * kChunks);
+}
+
+}  // namespace gencosmo::GC_ISA
