@@ -79,7 +79,7 @@ def stsci_file(path, *, telescope="JWST", versions=1, compressed=False) -> str:
         dq = np.where(mask, 1 | 1 << 10, 0).astype(np.uint32)
         dq[0, :4] = 1 << 2  # JUMP_DET only: not to be filled
         options = {"compression_type": "GZIP_2", "quantize_level": 0} if compressed else {}
-        science = kind(sky(seed=version), name="SCI", ver=version, header=sip_header(), **options)
+        science = kind(sky(seed=version), name="SCI", header=sip_header(), **options)
         science.header["EXTNAME"], science.header["EXTVER"] = "SCI", version
         error = fits.ImageHDU(np.full(SHAPE, 5, np.float32), name="ERR", ver=version)
         hdus += [fits.ImageHDU(dq, name="DQ", ver=version), science, error]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from gencosmo.errors import UsageError
 from gencosmo.io.hdus import FitsFile
 from gencosmo.io.layout import Layout, Profile
-from gencosmo.io.profiles import ccddata, decam, desdm, lsst_v1, lsst_v2, plain, sdss_ivar, stsci, weight
+from gencosmo.io.profiles import ccddata, decam, desdm, legacy, lsst_v1, lsst_v2, plain, sdss_ivar, stsci, weight
 
 __all__ = ["PROFILES", "find_profile", "layouts_of"]
 
@@ -20,6 +20,7 @@ PROFILES: dict[str, Profile] = {
         desdm.PROFILE,
         decam.PROFILE,
         stsci.PROFILE,
+        legacy.PROFILE,
         sdss_ivar.PROFILE,
         ccddata.PROFILE,
         weight.PROFILE,
