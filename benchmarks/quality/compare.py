@@ -1,6 +1,6 @@
 """gencosmo against classical fillers on the same hidden pixels of real frames that no training has seen.
 
-``GENCOSMO_TEST_DATA=... python -m benchmarks.quality.compare --json out.json --markdown docs/quality.md``
+``GENCOSMO_TEST_DATA=... python -m benchmarks.quality.compare --json out.json --markdown table.md``
 
 For every test frame (groups of split.toml [test]) up to three crops; for every kind of hole: hide pixels, fill,
 compare. Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise^2, (0.1 noise)^2))`` with the frame's
