@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, plane_seed
+from gencosmo.batch.rims import bright_rims
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
@@ -150,6 +151,10 @@ def _run_plane(
     file: FitsFile, layout: Layout, report: FileReport, job: Job, hooks: Hooks, *, dry_run: bool
 ) -> Filled | None:
     image = read_plane(file, layout, job.read)
+    for code, text in image.meta["doubts"]:
+        if job.strict and code == "ambiguous_wcs":
+            raise InputError(f"{_label(layout)}: {text}", code=code, hint="mend the header, or leave --strict out")
+        _warn(f"{_label(layout)}: {text}", code)
     masked = int(image.mask.sum())
     report.planes.append(_describe(image, masked))
     if masked == 0:
@@ -163,6 +168,10 @@ def _run_plane(
         warnings.simplefilter("always", GencosmoWarning)
         result = OPS[job.op](image, job, seed, hooks)
     _judge(caught, strict=job.strict)
+    rims = bright_rims(image, result)
+    if rims:
+        hint = "the mask may be too small, see --grow"
+        _warn(f"{_label(layout)}: around {rims} holes the image is far above what was filled in; {hint}", "bright_rim")
     if hooks.on_plane is not None:
         hooks.on_plane(image, result)
     return keep_filled(layout, image, result, _provenance(file, layout, job, seed, result), samples=job.write.samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -16,8 +17,6 @@ from gencosmo.image import Image, require_signal
 from gencosmo.io.fits import prepare, read_plane
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
-from gencosmo.io.pixels import load
-from gencosmo.io.wcs import wcs_notes
 from gencosmo.priors.cards import Card, card_path
 from gencosmo.tasks.domain import judge_domain
 
@@ -50,8 +49,8 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
                 found["planes"].append(_plane(image))
                 if card is not None:
                     judge_domain(image, card)
-                for code, text in wcs_notes(load(file, layout.science).cards):
-                    found["notes"].append({"code": code, "message": text})
+                found["notes"] += [{"code": code, "message": text} for code, text in image.meta["doubts"]]
+                found["notes"] += _doubts_of_numbers(found["planes"][-1])
                 found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
     found["notes"] += [
         {"code": w.message.code, "message": w.message.message} for w in caught if isinstance(w.message, GencosmoWarning)
@@ -121,8 +120,30 @@ def _plane(image: Image) -> dict[str, Any]:
         "noise_measured": noise,
         "pixel_scale": image.pixel_scale,
         "unit": image.unit,
-        "megabytes": round(image.data.size * 4 * 12 / 1e6, 1),
+        "found": dict(image.meta.get("found", {})),
+        "megabytes": round(image.data.size * _BYTES_A_PIXEL / 1e6, 1),
     }
+
+
+_BYTES_A_PIXEL = 12 + 8 + 52
+"""Image with noise and flags, result, and the planes of the canvas; the network's windows come on top."""
+
+
+def _doubts_of_numbers(plane: dict[str, Any]) -> list[dict[str, str]]:
+    """Noise that the pixels contradict, and memory that this machine does not have."""
+    doubts = []
+    claimed, measured = plane["noise_claimed"], plane["noise_measured"]
+    if claimed and measured and not 1 / 3 < measured / claimed < 3:
+        text = f"the noise plane says {claimed:.4g}, neighbouring pixels say {measured:.4g}"
+        doubts.append({"code": "noise_mismatch", "message": text})
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+    if plane["megabytes"] > 0.8 * memory:
+        text = f"needs about {plane['megabytes']:.0f} MB, this machine has {memory:.0f} MB: cut it into sections"
+        doubts.append({"code": "memory", "message": text})
+    if plane["pixel_scale"] is None:
+        text = "the pixel scale is not known, so it cannot be compared with the prior's card"
+        doubts.append({"code": "layout", "message": text})
+    return doubts
 
 
 def _holes(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
@@ -160,13 +181,15 @@ def check_lines(found: dict[str, Any]) -> list[str]:
         share = f"{100 * plane['share']:.3g} %"
         lines.append(f"  to fill: {plane['masked']} px ({share}) in {plane['holes']} holes, largest {box}")
         lines += [f"    {name}: {number}" for name, number in plane["flags"].items()]
+        if plane["found"]:
+            lines.append("  finders: " + ", ".join(f"{name} {number}" for name, number in plane["found"].items()))
         if plane["mask_planes"]:
             words = ", ".join(f"{name} {number}" for name, number in plane["mask_planes"].items())
             lines.append(f"  mask planes of the file: {words}")
         claimed = plane["noise_claimed"]
         told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
         lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
-        lines.append(f"  memory: about {plane['megabytes']} MB while it runs")
+        lines.append(f"  memory: about {plane['megabytes']} MB while it runs, and the windows of the prior")
     covers = {None: "is not installed", True: "covers this file", False: "was not validated for this file"}
     lines.append(f"prior {found['prior']['name']} {covers[found['prior']['covers']]}")
     return lines

@@ -107,7 +107,7 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     """Read one science plane of an open file; see `read_fits`.
 
     `meta` of the image tells `path`, `hdu`, `profile`, `counts` (pixels by flag), `planes` (pixels by survey
-    plane), `noise_source`, and `notes`.
+    plane), `noise_source`, `found` (by finders), `notes`, and `doubts` about the WCS as (code, text).
     """
     pixels = load(file, layout.science, section)
     planes = pixels.planes()
@@ -157,12 +157,13 @@ def _assemble(
     meta: dict[str, Any],
 ) -> Image:
     cards = pixels.cards
-    notes = [*layout.notes, *(text for _, text in wcs_notes(cards))]
+    doubts = wcs_notes(cards)
     words = {
         "path": file.path,
         "hdu": layout.science.index,
         "profile": layout.profile,
-        "notes": tuple(notes),
+        "notes": (*layout.notes, *(text for _, text in doubts)),
+        "doubts": tuple(doubts),
     }
     gain = _positive(cards, file.primary, ("GAIN", "EGAIN", "CCDGAIN", "GAINA"))
     return Image(

@@ -25,36 +25,43 @@ def _has(cards: Cards, letters: str) -> bool:
 
 
 def _scale(matrix: NDArray[np.float64]) -> float:
-    return math.sqrt(abs(float(np.linalg.det(matrix)))) * 3600.0
+    """Arc seconds per pixel; 0 when the matrix is singular to the rounding of its numbers."""
+    area = abs(float(np.linalg.det(matrix)))
+    return math.sqrt(area) * 3600.0 if area > 1e-12 * float((matrix * matrix).sum()) else 0.0
 
 
-def _scales(cards: Cards) -> dict[str, float]:
-    """Pixel scale in arc seconds by each description that the header holds (CD; PC or CROTA with CDELT)."""
+def _matrices(cards: Cards) -> dict[str, NDArray[np.float64]]:
+    """Degrees per pixel by each description that the header holds (CD; PC or CROTA with CDELT)."""
     found = {}
     if _has(cards, "CD"):
-        found["CD"] = _scale(_matrix(cards, "CD", 0.0))
+        found["CD"] = _matrix(cards, "CD", 0.0)
     if "CDELT1" in cards and "CDELT2" in cards and (_has(cards, "PC") or "CD" not in found):
         steps = np.diag([cards.number("CDELT1") or 0.0, cards.number("CDELT2") or 0.0])
-        found["CDELT"] = _scale(steps @ _matrix(cards, "PC", 1.0))
+        found["CDELT"] = steps @ _matrix(cards, "PC", 1.0)
     elif _has(cards, "PC"):
-        found["CDELT"] = _scale(_matrix(cards, "PC", 1.0))
+        found["CDELT"] = _matrix(cards, "PC", 1.0)
     return found
+
+
+def _disagree(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return not bool(np.abs(one - other).max() <= 1e-3 * np.abs(one).max())
 
 
 def pixel_scale(cards: Cards) -> float | None:
     """Return arc seconds per pixel, None when the header does not tell it or contradicts itself."""
     try:
-        scales = _scales(cards) if _celestial(cards) else {}
+        found = _matrices(cards) if _celestial(cards) else {}
         for key in ("PIXSCALE", "SECPIX", "SECPIX1"):
             value = cards.number(key)
-            if not scales and value is not None and value > 0:
+            if not found and value is not None and value > 0:
                 return value
         area = cards.number("PIXAR_A2")
     except InputError:
         return None
-    if not scales:
+    if not found:
         return math.sqrt(area) if area is not None and area > 0 else None
-    low, high = min(scales.values()), max(scales.values())
+    scales = [_scale(matrix) for matrix in found.values()]
+    low, high = min(scales), max(scales)
     return low if low > 0 and high <= low * 1.001 and math.isfinite(high) else None
 
 
@@ -72,14 +79,15 @@ def wcs_notes(cards: Cards) -> list[tuple[str, str]]:
     """Return `(code, text)` for everything in the WCS that another program may read differently."""
     notes = []
     try:
-        scales = _scales(cards)
+        found = _matrices(cards)
     except InputError as error:
         return [("bad_wcs", error.message)]
-    if len(scales) == 2 and _has(cards, "PC"):
-        low, high = sorted(scales.values())
-        if high > low * 1.001:
-            words = f"{scales['CDELT']:.4g} and {scales['CD']:.4g} arcsec per pixel"
-            notes.append(("ambiguous_wcs", f"PC and CD matrices disagree: {words}"))
+    scales = {name: _scale(matrix) for name, matrix in found.items()}
+    if len(found) == 2 and _disagree(found["CD"], found["CDELT"]):
+        words = f"{scales['CDELT']:.4g} and {scales['CD']:.4g} arcsec per pixel"
+        same = abs(scales["CDELT"] - scales["CD"]) <= 1e-3 * scales["CD"]
+        turned = ", turned against each other" if same else ""
+        notes.append(("ambiguous_wcs", f"PC and CD matrices disagree: {words}{turned}"))
     if any(scale == 0 for scale in scales.values()):
         notes.append(("singular_wcs", "the CD or PC matrix is singular: pixel coordinates have no sky position"))
     sip = any(key in cards for key in ("A_ORDER", "B_ORDER"))
