@@ -14,6 +14,7 @@ from gencosmo.commands.console import print_error, print_json, print_warning
 from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure, PriorError
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
+from gencosmo.io.checksum import wrong_sums
 from gencosmo.io.fits import prepare, read_plane
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
@@ -41,7 +42,11 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
                 "profile": layouts[0].profile,
                 "hdus": [hdu.describe() for hdu in file.hdus],
                 "planes": [],
-                "notes": [],
+                "notes": [
+                    {"code": "checksum", "message": f"{word} of HDU {hdu.describe()} does not hold"}
+                    for hdu in file.hdus
+                    for word in wrong_sums(file, hdu)
+                ],
             }
             for layout in layouts:
                 image = read_plane(file, layout, job.read)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gencosmo.io.cards import Cards
+from gencosmo.io.cards import BLOCK, Cards
+from gencosmo.io.hdus import FitsFile, Hdu
 
-__all__ = ["data_sum", "stamp"]
+__all__ = ["data_sum", "stamp", "wrong_sums"]
 
 _PUNCTUATION = (*range(0x3A, 0x41), *range(0x5B, 0x61))
 
@@ -44,3 +45,21 @@ def stamp(cards: Cards, data: bytes | memoryview) -> bytes:
     cards.set("CHECKSUM", "0" * 16, "HDU checksum")
     cards.set("CHECKSUM", _encode(data_sum(cards.tobytes(), total)), "HDU checksum")
     return cards.tobytes()
+
+
+def wrong_sums(file: FitsFile, hdu: Hdu) -> list[str]:
+    """Return the cards, DATASUM or CHECKSUM, that do not hold for an HDU as it lies in the file.
+
+    Nothing here is refused: many programs copy the cards of another HDU. Damage looks the same.
+    """
+    told = hdu.cards.text("DATASUM")
+    seal = hdu.cards.text("CHECKSUM")
+    if not told and not seal:
+        return []
+    data = bytes(file.source.view(hdu.data, hdu.stop))
+    total = data_sum(data.ljust(-(-len(data) // BLOCK) * BLOCK, b"\0"))
+    wrong = ["DATASUM"] if told and told != str(total) else []
+    header = bytes(file.source.view(hdu.start, hdu.data))
+    if seal and data_sum(header, total) not in (0, 0xFFFFFFFF):
+        wrong.append("CHECKSUM")
+    return wrong
