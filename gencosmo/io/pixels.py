@@ -7,6 +7,7 @@ Only tile-compressed images go through astropy; they are decoded once, without s
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -127,8 +128,7 @@ def load(file: FitsFile, hdu: Hdu, section: Section | None = None) -> Pixels:
         stored, cards = _decode(file, hdu, inside)
     else:
         cards = hdu.cards
-        view = file.source.view(hdu.data, hdu.end)
-        stored = np.frombuffer(view, dtype=_DTYPE[hdu.bitpix]).reshape(hdu.shape)
+        stored = _mapped(file, hdu)
         stored = stored if inside is None else stored[inside]
     bscale, bzero = cards.number("BSCALE", 1.0), cards.number("BZERO", 0.0)
     assert bscale is not None
@@ -140,6 +140,15 @@ def load(file: FitsFile, hdu: Hdu, section: Section | None = None) -> Pixels:
     if hdu.kind == "compressed" and inside is None:
         file.decoded[hdu.index] = pixels
     return pixels
+
+
+def _mapped(file: FitsFile, hdu: Hdu) -> NDArray[Any]:
+    """The pixels of an image that is stored as it is; what PCOUNT adds lies after them."""
+    dtype, count = np.dtype(_DTYPE[hdu.bitpix]), math.prod(hdu.shape)
+    if hdu.end - hdu.data < count * dtype.itemsize:
+        text = f"PCOUNT and GCOUNT of HDU {hdu.describe()} leave no room for its pixels"
+        raise InputError(text, code="bad_header")
+    return np.frombuffer(file.source.view(hdu.data, hdu.end), dtype=dtype, count=count).reshape(hdu.shape)
 
 
 def _inside(hdu: Hdu, section: Section) -> tuple[slice, ...]:
