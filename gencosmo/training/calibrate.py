@@ -30,19 +30,22 @@ SHRINK = 300.0
 OUTLIER = 25.0
 """Squared residuals over the variance count at most this much: a rare hidden star does not widen every hole."""
 FACTOR_LOW, FACTOR_HIGH = 0.2, 5.0
+MIN_HIDDEN = 60
+"""Tiles with fewer unknown pixels do not count for the intervals."""
 VALIDATION_SEED = 987_654
 """Added to the training seed, so that simulated validation tiles are new."""
 
 
 @dataclass
 class Residuals:
-    """Residuals of one world, flat: squared error, variance, unknown or not, and the bin of each pixel."""
+    """Residuals of one world, flat: squared error, variance, unknown or not, bin and tile of each pixel."""
 
     error2: Tensor
     var: Tensor
     unknown: Tensor
     row: Tensor
     col: Tensor
+    tile: Tensor
 
 
 def collect(
@@ -52,8 +55,9 @@ def collect(
     draws = sky_draws(frames, replace(settings, scene_share=0.6), settings.seed + VALIDATION_SEED)
     levels, scales = torch.tensor(LEVEL_EDGES), torch.tensor(SCALE_EDGES)
     found: dict[str, list[Residuals]] = {"frame": [], "scene": []}
-    for _ in range(batches):
+    for step in range(batches):
         task = draws.draw()
+        tile = (step * settings.batch + torch.arange(len(task.world)))[:, None, None].expand(task.z.shape)
         with torch.no_grad():
             win = tile_windows(task.z, task.sigma, settings.prior_var)
             features, local = precondition_reference(win, task.world, settings.prior_var)
@@ -62,7 +66,7 @@ def collect(
         for world, number in (("frame", 0.0), ("scene", 1.0)):
             keep = task.supervised & (task.world == number)[:, None, None]
             error2 = (mean[:, 0] - task.target) ** 2
-            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col)
+            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col, tile)
             found[world].append(Residuals(*(x[keep] for x in parts)))
     return {
         w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__))
@@ -82,13 +86,17 @@ def factor_table(residuals: Residuals) -> Tensor:
 
 
 def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, float]:
-    """Quantiles of ``|x - D| / sqrt(V)`` over unknown pixels, after the factors."""
+    """Quantiles of ``|x - D| / sqrt(V)`` over the unknown pixels of a tile, after the factors: the median tile's.
+
+    Tile by tile, because a promise is kept or broken image by image; a few tiles full of holes would set a pooled one.
+    """
     hidden = residuals.unknown
     var = residuals.var[hidden] * factors[residuals.row[hidden], residuals.col[hidden]]
-    z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt().sort().values
-    return {
-        name: float(z[int(share * (len(z) - 1))]) for name, share in (("68", math.erf(math.sqrt(0.5))), ("95", 0.95))
-    }
+    z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt()
+    _, counts = residuals.tile[hidden].unique_consecutive(return_counts=True)
+    tiles = [tile for tile in z.split(counts.tolist()) if tile.numel() >= MIN_HIDDEN]
+    shares = {"68": math.erf(math.sqrt(0.5)), "95": 0.95}
+    return {name: float(torch.stack([t.quantile(share) for t in tiles]).median()) for name, share in shares.items()}
 
 
 def calibrate(

@@ -149,7 +149,7 @@ def test_training_lowers_the_loss() -> None:
 
 
 def test_export_makes_a_prior_that_loads(tmp_path: Path) -> None:
-    settings = Settings(minutes=1.0, batch=4, tile=32, simulated_pool=4)
+    settings = Settings(minutes=1.0, batch=8, tile=32, simulated_pool=4)
     trainer = Trainer(sky_draws(frames(), settings, 0), SMALL, settings)
     trainer.update(trainer.draws.draw())
     trainer.save(tmp_path / "c.pt")
@@ -158,12 +158,12 @@ def test_export_makes_a_prior_that_loads(tmp_path: Path) -> None:
         'name = "tiny"\ndescription = "test"\nlicence = "none"\npixel_scale = [0.1, 1.0]\nsigma_max = 10.0\n'
         "correlation_length = 2.0\nlargest_hole = 8\n"
     )
-    card = export_prior(tmp_path / "c.pt", facts, frames(), tmp_path / "out", batches=2)
+    card = export_prior(tmp_path / "c.pt", facts, frames(), tmp_path / "out", batches=6)
     prior = load_prior(card)
     prior.self_test()
-    assert prior.card.training["tiles"] == 4 and prior.quantile("95", "frame") > prior.quantile("68", "frame")
+    assert prior.card.training["tiles"] == 8 and prior.quantile("95", "frame") > prior.quantile("68", "frame")
     before = card.with_name("tiny.calibration.json").read_text()
-    recalibrate(card, frames(), batches=2)
+    recalibrate(card, frames(), batches=6)
     assert '"weights_sha256"' in before and card.with_name("tiny.calibration.json").exists()
 
 
