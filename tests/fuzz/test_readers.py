@@ -91,7 +91,7 @@ def test_atheris_finds_nothing_in_a_few_seconds(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "tests.fuzz.readers",
+        "tests.fuzz",
         f"-max_total_time={SECONDS}",
         f"-artifact_prefix={tmp_path}/",
     ]
