@@ -21,15 +21,20 @@ PYBIND11_MODULE(_core, m) {
       "For tests: skip the faster ways of reading a tensor before this one (1, 2 or 3).");
   m.def(
       "tune",
-      [](int64_t piece, int64_t least, int64_t threads) {
-        if (piece < 1 || least < 0 || threads < 32 || threads > 256 || threads % 32 != 0) {
-          throw py::value_error("gencosmo._core.tune: expected piece >= 1, least >= 0 and 32 to 256 threads, got " +
-                                std::to_string(piece) + ", " + std::to_string(least) + ", " + std::to_string(threads));
+      [](int64_t tile, int64_t frame, int64_t least, int64_t threads) {
+        if (tile < 1 || frame < 1 || least < 0 || threads < 32 || threads > 256 || threads % 32 != 0) {
+          throw py::value_error("gencosmo._core.tune: expected pieces of at least 1 pixel, least >= 0, 32 to 256 "
+                                "threads in steps of 32; got " + std::to_string(tile) + ", " + std::to_string(frame) +
+                                ", " + std::to_string(least) + ", " + std::to_string(threads));
         }
-        tuning() = Tuning{piece, least, threads};
+        tuning() = Tuning{{tile, frame}, least, threads};
       },
-      "How work is cut up: pixels per piece, fewest pixels for many threads, threads per CUDA block.");
-  m.def("tuned", [] { return py::make_tuple(tuning().piece, tuning().least, tuning().threads); });
+      "How work is cut up: pixels per piece of tiles and of frames, fewest pixels for many threads, threads per CUDA "
+      "block.");
+  m.def("tuned", [] {
+    const Tuning& t = tuning();
+    return py::make_tuple(t.piece[0], t.piece[1], t.least, t.threads);
+  });
   bind_canvas_ops(m);
   bind_network_ops(m);
   bind_score_ops(m);

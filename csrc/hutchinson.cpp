@@ -1,23 +1,10 @@
 #include "hutchinson.hpp"
 
 #include "parallel.hpp"
+#include "philox_block.hpp"
 
 namespace gencosmo::GC_ISA {
 namespace {
-
-// Signs of absolute columns 4 group .. 4 group + 63.
-inline void sign_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
-  float s[4][kGroups];
-#pragma GCC ivdep
-  for (int i = 0; i < kGroups; ++i) {
-    float four[4];
-    signs(k, group + i, row, four);
-    for (int j = 0; j < 4; ++j) s[j][i] = four[j];
-  }
-  for (int i = 0; i < kGroups; ++i) {
-    for (int j = 0; j < 4; ++j) out[4 * i + j] = s[j][i];
-  }
-}
 
 // A row's terms, column c of the counter grid to lane c % 64.
 inline void add_row(const HutchinsonArgs& a, const Plane& plane, const NoiseKey& key, int64_t row, double* lane) {

@@ -50,7 +50,38 @@ void load_any(FileType type, const void* from, int64_t first, int64_t n, bool sw
   }
 }
 
+// float32 without a scale: what double arithmetic would give, to the last bit (-0 becomes 0 there too).
+void plain_values(const IngestArgs& a, int64_t first, int64_t n) {
+  const uint32_t* words = static_cast<const uint32_t*>(a.data) + first;
+  float* out = a.out + first;
+  uint32_t* flags = a.flags + first;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    const float value = float_of(a.data_swap ? swapped(words[i]) : words[i]) + 0.0f;
+    const bool good = is_finite(value);
+    out[i] = good ? value : 0.0f;
+    flags[i] = good ? 0u : a.no_data;
+  }
+}
+
+// float32 inverse variance, or a variance: double would round 1/v to the same float32, because 53 >= 2 * 24 + 2.
+void plain_noise(const IngestArgs& a, int64_t first, int64_t n) {
+  const uint32_t* words = static_cast<const uint32_t*>(a.noise) + first;
+  float* ivar = a.ivar + first;
+  uint32_t* flags = a.flags + first;
+  const bool inverse = a.noise_kind == NoiseKind::ivar;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    const float level = float_of(a.noise_swap ? swapped(words[i]) : words[i]);
+    const float value = inverse ? level : 1.0f / level;
+    const bool good = value > 0.0f && is_finite(value);
+    ivar[i] = good && flags[i] == 0u ? value : 0.0f;
+    flags[i] |= good ? 0u : a.no_noise;
+  }
+}
+
 void values(const IngestArgs& a, int64_t first, int64_t n) {
+  if (a.data_type == FileType::f32 && a.scale == 1.0 && a.zero == 0.0) return plain_values(a, first, n);
   double raw[kPiece];
   load_any(a.data_type, a.data, first, n, a.data_swap, raw);
   float* out = a.out + first;
@@ -66,6 +97,7 @@ void values(const IngestArgs& a, int64_t first, int64_t n) {
 }
 
 void noise(const IngestArgs& a, int64_t first, int64_t n) {
+  if (a.noise_type == FileType::f32 && a.noise_kind != NoiseKind::stddev) return plain_noise(a, first, n);
   double raw[kPiece];
   load_any(a.noise_type, a.noise, first, n, a.noise_swap, raw);
   float* ivar = a.ivar + first;

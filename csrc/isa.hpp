@@ -7,10 +7,11 @@ namespace gencosmo {
 
 // How work is cut up on this machine; changes the time a call takes, never its bits. See gencosmo/ops/_tuning.py.
 struct Tuning {
-  int64_t piece = 16384;   // pixels that a CPU thread takes at a time
-  int64_t least = 32768;   // fewer pixels than this are left to one thread
-  int64_t threads = 256;   // threads per CUDA block, at most 256
+  int64_t piece[2] = {16384, 16384};  // pixels that a CPU thread takes at a time: of tiles, of frames
+  int64_t least = 32768;              // fewer pixels than this are left to one thread
+  int64_t threads = 256;              // threads per CUDA block, at most 256
 };
+constexpr int64_t kFramePixels = 1 << 18;  // from here on a call works on a frame
 Tuning& tuning();
 
 enum class Isa { base = 0, avx2 = 1, avx512 = 2 };

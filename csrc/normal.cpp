@@ -1,6 +1,7 @@
 #include "normal.hpp"
 
 #include "parallel.hpp"
+#include "philox_block.hpp"
 
 namespace gencosmo::GC_ISA {
 

@@ -8,6 +8,7 @@
 namespace gencosmo {
 namespace {
 
+inline int64_t piece_of(int64_t pixels) { return tuning().piece[pixels < kFramePixels ? 0 : 1]; }
 // Threads worth waking for so many pixels.
 inline int useful_threads(int64_t pixels, int threads) { return pixels < tuning().least ? 1 : threads; }
 
@@ -16,7 +17,7 @@ template <class Row>
 inline void for_each_row(const Plane* layout, int64_t planes, int threads, const Row& row) {
   int64_t pixels = 0;
   for (int64_t p = 0; p < planes; ++p) pixels += layout[p].height * layout[p].width;
-  const int64_t piece = tuning().piece;
+  const int64_t piece = piece_of(pixels);
   const int team = useful_threads(pixels, threads);
 #pragma omp parallel num_threads(team) if (team > 1)
   for (int64_t p = 0; p < planes; ++p) {
@@ -31,7 +32,7 @@ inline void for_each_row(const Plane* layout, int64_t planes, int threads, const
 // Calls range(begin, end) for pieces of [0, n).
 template <class Range>
 inline void for_each_range(int64_t n, int threads, const Range& range) {
-  const int64_t piece = tuning().piece, pieces = (n + piece - 1) / piece;
+  const int64_t piece = piece_of(n), pieces = (n + piece - 1) / piece;
   const int team = pieces > 1 ? useful_threads(n, threads) : 1;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic, 1)
   for (int64_t i = 0; i < pieces; ++i) range(i * piece, min64(n, (i + 1) * piece));
@@ -40,8 +41,9 @@ inline void for_each_range(int64_t n, int threads, const Range& range) {
 // Calls item(i) for i in [0, n), where an item is about `pixels` pixels of work.
 template <class Item>
 inline void for_each_item(int64_t n, int64_t pixels, int threads, const Item& item) {
-  const int team = useful_threads(n * max64(pixels, 1), threads);
-  const int chunk = static_cast<int>(clamp64(tuning().piece / max64(pixels, 1), 1, 1 << 20));
+  const int64_t all = n * max64(pixels, 1);
+  const int team = useful_threads(all, threads);
+  const int chunk = static_cast<int>(clamp64(piece_of(all) / max64(pixels, 1), 1, 1 << 20));
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic, chunk)
   for (int64_t i = 0; i < n; ++i) item(i);
 }

@@ -107,16 +107,4 @@ GC_HD void normals(const NoiseKey& k, int64_t group, int64_t row, float& n0, flo
 constexpr int kGroups = 16;          // counters per block of a CPU loop
 constexpr int kBlock = 4 * kGroups;  // normals per block
 
-#if !defined(__CUDACC__)
-// Normals of absolute columns 4 group .. 4 group + 63. Structure of arrays, so that the compiler vectorises it.
-static inline void normal_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
-  float n[4][kGroups];
-#pragma GCC ivdep
-  for (int i = 0; i < kGroups; ++i) normals(k, group + i, row, n[0][i], n[1][i], n[2][i], n[3][i]);
-  for (int i = 0; i < kGroups; ++i) {
-    for (int j = 0; j < 4; ++j) out[4 * i + j] = n[j][i];
-  }
-}
-#endif
-
 }  // namespace gencosmo

@@ -9,37 +9,35 @@ struct Lanes {
   double log_prob[kLanes], square[kLanes], count[kLanes];
 };
 
-// n <= 16 pixels from `i` on, each to its own lane.
+constexpr int kBuffer = 8 * kTile;  // pixels at a time; the loop over them is long enough to be vectorised
+
+// n <= kBuffer pixels of a row from `first` on, a multiple of 16 columns from the tile's edge.
 template <Family family>
-inline void score_few(const ScoreArgs& a, int64_t i, int n, double* log_lane, double* square_lane, double* count_lane) {
-  for (int c = 0; c < n; ++c) {
-    float z, log_prob;
-    bool scored;
-    score_pixel<family>(a, a.value[i + c], a.mean[i + c], a.var[i + c], a.ivar[i + c], z, log_prob, scored);
-    a.z[i + c] = z;
-    a.log_prob[i + c] = log_prob;
-    log_lane[c] += static_cast<double>(log_prob);
-    square_lane[c] += static_cast<double>(z) * static_cast<double>(z);
-    count_lane[c] += scored ? 1.0 : 0.0;
-  }
-}
-template <Family family>
-inline void score_sixteen(const ScoreArgs& a, int64_t first, double* log_lane, double* square_lane,
-                          double* count_lane) {
+void score_pixels(const ScoreArgs& a, int64_t first, int n, Lanes& lanes, int64_t lane) {
   const float *value = a.value + first, *mean = a.mean + first, *var = a.var + first, *ivar = a.ivar + first;
   float *z_out = a.z + first, *log_out = a.log_prob + first;
-  float z[kTile], log_prob[kTile], count[kTile];
+  const float parameter = a.parameter, constant = a.constant;
+  float z[kBuffer], log_prob[kBuffer], count[kBuffer];
 #pragma GCC ivdep
-  for (int c = 0; c < kTile; ++c) {
-    bool scored;
-    score_pixel<family>(a, value[c], mean[c], var[c], ivar[c], z[c], log_prob[c], scored);
-    count[c] = scored ? 1.0f : 0.0f;
+  for (int c = 0; c < n; ++c) {
+    count[c] = score_pixel<family>(parameter, constant, value[c], mean[c], var[c], ivar[c], z[c], log_prob[c]);
     z_out[c] = z[c];
     log_out[c] = log_prob[c];
   }
-  for (int c = 0; c < kTile; ++c) log_lane[c] += static_cast<double>(log_prob[c]);
-  for (int c = 0; c < kTile; ++c) square_lane[c] += static_cast<double>(z[c]) * static_cast<double>(z[c]);
-  for (int c = 0; c < kTile; ++c) count_lane[c] += static_cast<double>(count[c]);
+  double *log_lane = lanes.log_prob + lane, *square_lane = lanes.square + lane, *count_lane = lanes.count + lane;
+  int c = 0;
+  for (; c + kTile <= n; c += kTile) {
+    for (int k = 0; k < kTile; ++k) {
+      log_lane[k] += static_cast<double>(log_prob[c + k]);
+      square_lane[k] += static_cast<double>(z[c + k]) * static_cast<double>(z[c + k]);
+      count_lane[k] += static_cast<double>(count[c + k]);
+    }
+  }
+  for (int k = 0; c + k < n; ++k) {
+    log_lane[k] += static_cast<double>(log_prob[c + k]);
+    square_lane[k] += static_cast<double>(z[c + k]) * static_cast<double>(z[c + k]);
+    count_lane[k] += static_cast<double>(count[c + k]);
+  }
 }
 
 template <Family family>
@@ -50,10 +48,9 @@ void score_tile(const ScoreArgs& a, int64_t tile) {
   Lanes lanes{};
   for (int64_t y = top; y < bottom; ++y) {
     const int64_t row = (image * a.height + y) * a.width, lane = (y - top) % kTile * kTile;
-    double* target[] = {lanes.log_prob + lane, lanes.square + lane, lanes.count + lane};
-    int64_t x = left;
-    for (; x + kTile <= right; x += kTile) score_sixteen<family>(a, row + x, target[0], target[1], target[2]);
-    if (x < right) score_few<family>(a, row + x, static_cast<int>(right - x), target[0], target[1], target[2]);
+    for (int64_t x = left; x < right; x += kBuffer) {
+      score_pixels<family>(a, row + x, static_cast<int>(min64(kBuffer, right - x)), lanes, lane);
+    }
   }
   double* sums = a.sums + tile * kScoreSums;
   sums[0] = tree_sum<kLanes>(lanes.log_prob);

@@ -19,13 +19,13 @@ __global__ void __launch_bounds__(kLanes) score_kernel(ScoreArgs a) {
       for (int64_t x = left + mine % kTile; x < right; x += kTile) {
         const int64_t i = (image * a.height + y) * a.width + x;
         float z, log_prob;
-        bool scored;
-        score_pixel<family>(a, a.value[i], a.mean[i], a.var[i], a.ivar[i], z, log_prob, scored);
+        const float scored = score_pixel<family>(a.parameter, a.constant, a.value[i], a.mean[i], a.var[i], a.ivar[i], z,
+                                                 log_prob);
         a.z[i] = z;
         a.log_prob[i] = log_prob;
         sums[0] += static_cast<double>(log_prob);
         sums[1] += static_cast<double>(z) * static_cast<double>(z);
-        sums[2] += scored ? 1.0 : 0.0;
+        sums[2] += static_cast<double>(scored);
       }
     }
     for (int k = 0; k < kScoreSums; ++k) {

@@ -26,22 +26,24 @@ GC_HD float natural_log1p(float t) {
   return is_finite(u) ? result : u;
 }
 
+// Returns 1 for a scored pixel and 0 for another.
 template <Family family>
-GC_HD void score_pixel(const ScoreArgs& a, float value, float mean, float var, float ivar, float& z, float& log_prob,
-                       bool& scored) {
-  scored = ivar > 0.0f;
+GC_HD float score_pixel(float parameter, float constant, float value, float mean, float var, float ivar, float& z,
+                        float& log_prob) {
+  const bool scored = ivar > 0.0f;
   float v = at_least(var, 0.0f) + 1.0f / (scored ? ivar : 1.0f);
-  if (family == Family::poisson_gaussian) v += at_least(mean, 0.0f) / a.parameter;
+  if (family == Family::poisson_gaussian) v += at_least(mean, 0.0f) / parameter;
   v = at_least(v, 1.17549435e-38f);
   const float standard = (value - mean) / root(v), square = standard * standard;
-  float density = a.constant - 0.5f * natural_log(v);
+  float density = constant - 0.5f * natural_log(v);
   if (family == Family::student_t) {
-    density -= 0.5f * (a.parameter + 1.0f) * natural_log1p(square / a.parameter);
+    density -= 0.5f * (parameter + 1.0f) * natural_log1p(square / parameter);
   } else {
     density -= 0.5f * square;
   }
   z = scored ? standard : 0.0f;
   log_prob = scored ? density : 0.0f;
+  return scored ? 1.0f : 0.0f;
 }
 
 GC_CPU_KERNEL(predictive_score, ScoreArgs)

@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepArgs a) {
     for (int64_t item = first_item(); item < groups * plane.height; item += item_stride()) {
       const int64_t row = item / groups, group = group0 + item % groups;
       const int64_t first = 4 * group - plane.col0;
-      float n[4];
+      float n[4] = {0.0f, 0.0f, 0.0f, 0.0f};
       bool drawn = false;
       for (int j = 0; j < 4; ++j) {
         const int64_t col = first + j;
@@ -26,8 +26,10 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepArgs a) {
         const float sigma = a.sigma[i], observed = a.sigma_obs[i], mean = a.mean[i];
         const float target = step_target(s, observed, clock);
         if (target < sigma) {
-          if (!drawn) normals(key, group, plane.row0 + row, n[0], n[1], n[2], n[3]);
-          drawn = true;
+          if (!drawn && !step_flows(s, sigma, target, observed)) {
+            normals(key, group, plane.row0 + row, n[0], n[1], n[2], n[3]);
+            drawn = true;
+          }
           a.z[i] = step_value(s, a.z[i], sigma, target, observed, mean, a.var[i], a.previous[i], n[j]);
           a.sigma[i] = target;
         }

@@ -31,6 +31,11 @@ GC_HD StepRow step_row(const StepArgs& a, int64_t plane) {
 
 GC_HD float step_target(const StepRow& s, float sigma_obs, float clock) { return minimum(sigma_obs, s.tau * clock); }
 
+// Whether a pixel takes the flow, which needs no noise.
+GC_HD bool step_flows(const StepRow& s, float sigma, float target, float sigma_obs) {
+  return (s.mode == kModeFlow) & is_inf(sigma_obs) & !is_inf(sigma) & (target > 0.0f);
+}
+
 // The new z of a pixel that moves from `sigma` to `target` < sigma.
 GC_HD float step_value(const StepRow& s, float z, float sigma, float target, float sigma_obs, float mean, float var,
                        float previous, float noise) {
@@ -39,8 +44,7 @@ GC_HD float step_value(const StepRow& s, float z, float sigma, float target, flo
   const float spread = root(target * target * q + q * q * at_least(var, 0.0f));
   const float stochastic = r * z + q * mean + spread * noise;
   const float flow = a * z + (1.0f - a) * (mean + s.extrapolate * (mean - previous));
-  const bool flows = (s.mode == kModeFlow) & is_inf(sigma_obs) & !is_inf(sigma) & (target > 0.0f);
-  return flows ? flow : stochastic;
+  return step_flows(s, sigma, target, sigma_obs) ? flow : stochastic;
 }
 
 GC_CPU_KERNEL(step, StepArgs)

@@ -215,6 +215,34 @@ def pack(
         note(f"{pack_files(list(inputs), out, group)} planes packed -> {out}")
 
 
+@app.command()
+def tune(
+    bench: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Run the benchmarks of all ops; write this.")
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="BASE.json", help="Run them and say what got slower than this run.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Measure how this machine runs the kernels best and remember it; or run their benchmarks.
+
+    Exit code 4 when something got slower than in the run compared with.
+    """
+    with reporting(debug=debug):
+        from gencosmo.commands import tune as work
+
+        if bench is None and compare is None:
+            print("\n".join(work.tune()))
+            return
+        with work.kept(bench) as path:
+            work.run_benchmarks(path)
+            lines, slower = work.compare_runs(compare, path) if compare is not None else ([], False)
+        print("\n".join(lines or [f"wrote {bench}"]))
+        if slower:
+            raise typer.Exit(4)
+
+
 def main() -> None:
     """Entry point of the `gencosmo` command."""
     app()

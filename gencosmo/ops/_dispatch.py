@@ -23,10 +23,14 @@ except ImportError as error:
         "repository, a C++20 compiler and CMake >= 3.25 are needed"
     ) from error
 
+from gencosmo.ops._tuning import use_stored_tuning
+
 __all__ = ["LIBRARY", "define", "refuse_grad", "wants_grad"]
 
 LIBRARY = torch.library.Library("gencosmo", "DEF")  # type: ignore[no-untyped-call]
 """Keeps the registrations alive."""
+
+use_stored_tuning()
 
 
 def define(schema: str, kernel: str) -> Callable[..., None]:

@@ -89,7 +89,7 @@ def test_same_bytes_for_any_number_of_threads(op: str, threads: None) -> None:
     prints, before = set(), _core.tuned()
     try:
         for piece in (16384, 64, 1):  # small arrays go to one thread unless told otherwise
-            _core.tune(piece, 0, 256)
+            _core.tune(piece, piece, 0, 256)
             for count in (1, 2, 3, 7):
                 torch.set_num_threads(count)
                 prints.add(fingerprint(op))
