@@ -157,12 +157,11 @@ class DiffusionPrior:
         batch, size = windows.shape[0], self.grid.size
         win = torch.empty(batch, 5, size, size, device=self.device)
         gather(fields, layout, windows, win)
-        features = torch.empty(batch, FEATURES, size, size, device=self.device)
-        features = features.to(memory_format=torch.channels_last)
+        features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
         local = torch.empty(batch, LOCALS, size, size, device=self.device)
         asked = torch.full((batch,), WORLDS[world], device=self.device)
         precondition(win, asked, self.card.prior_var, features, local)
-        raw = self.network(features).contiguous()
+        raw = self.network(features)
         mean, var = (torch.empty(batch, 1, size, size, device=self.device) for _ in range(2))
         apply_kernels(raw, win, local, mean, var)
         if self._tables is not None:
@@ -170,10 +169,17 @@ class DiffusionPrior:
         return mean, var
 
     def _calibrate(self, var: Tensor, win: Tensor, local: Tensor, world: World) -> None:
+        """In place. Exact pixels have no variance to calibrate; on a CPU they, mostly all, are passed over."""
         levels, scales, factors = self._tables  # type: ignore[misc]
-        var *= factors[world][calibration_bins(win, local, levels, scales)][:, None]
-        level2 = win[:, 1:2] ** 2
-        torch.minimum(var, level2, out=var)
+        level, spread, rough = win[:, 1], local[:, 2], local[:, 3]
+        if self.device.type != "cpu":
+            own = var[:, 0] * factors[world][_bins(level, spread, rough, levels, scales)]
+            torch.minimum(own, level * level, out=var[:, 0])
+            return
+        wanted = level > 0
+        level, spread, rough = level[wanted], spread[wanted], rough[wanted]
+        own = var[:, 0][wanted] * factors[world][_bins(level, spread, rough, levels, scales)]
+        var[:, 0][wanted] = torch.minimum(own, level * level)
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
         return iter(torch.split(windows, 1 if self.device.type == "cpu" else GPU_BATCH))
@@ -193,7 +199,10 @@ class DiffusionPrior:
 
 def calibration_bins(win: Tensor, local: Tensor, levels: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     """Indices (B, h, w) into a calibration table: by ``log(sigma/d)`` (last row: unknown) and by ``log s``."""
-    sigma, spread, rough = win[:, 1], local[:, 2], local[:, 3]
+    return _bins(win[:, 1], local[:, 2], local[:, 3], levels, scales)
+
+
+def _bins(sigma: Tensor, spread: Tensor, rough: Tensor, levels: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     row = torch.bucketize((sigma / rough).clamp(min=1e-20).log(), levels)
     row = torch.where(torch.isinf(sigma), torch.full_like(row, levels.numel() + 1), row)
     return row, torch.bucketize(spread.log(), scales)
