@@ -94,8 +94,9 @@ def names_of(value: int) -> list[str]:
 def count(flags: NDArray[np.uint32]) -> dict[str, int]:
     """Return how many pixels carry each flag, only flags that occur, in the order of their bits."""
     present = int(np.bitwise_or.reduce(flags, axis=None)) if flags.size else 0
+    marked = flags[flags != 0]
     return {
-        name: int(np.count_nonzero(flags & np.uint32(FLAGS[name].value)))
+        name: int(np.count_nonzero(marked & np.uint32(FLAGS[name].value)))
         for name in FLAGS
         if present & FLAGS[name].value
     }

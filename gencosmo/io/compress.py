@@ -45,10 +45,11 @@ def compressed_hdu(cards: Cards, stored: NDArray[Any], method: str) -> list[byte
     cards : Cards
         Header of the image, or of the compressed HDU it came from.
     stored : ndarray
-        Big-endian stored numbers, in the shape of the image.
+        Stored numbers, in the shape of the image.
     method : {"gzip", "rice"}
         GZIP_2 without loss; RICE_1, which is without loss for integers only.
     """
+    stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
     structure, data = _rice(stored) if method == "rice" else _gzip(stored)
     if stored.dtype.kind == "f":
         cards = cards.filtered(lambda key: key != "ZBLANK")

@@ -127,16 +127,14 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
         bzero=pixels.bzero,
         blank=pixels.blank,
         noise=noise,
-        noise_kind="ivar",
+        noise_kind=source if source in ("std", "variance") else "ivar",
         dq=marks,
     )
     if noise is None:
         ivar = None
     else:
-        # A value of unknown noise is as good as none; where a cause is already named, that one stands alone.
-        unknown = (flags & np.uint32(bits("NO_NOISE") | FILL_BITS)) == np.uint32(bits("NO_NOISE"))
-        flags[unknown] |= np.uint32(bits("BAD"))
-    if (flags & np.uint32(bits("NO_DATA"))).all():
+        _distrust(flags)
+    if np.bitwise_and.reduce(flags, axis=None) & bits("NO_DATA"):
         raise InputError("image has no finite pixel", code="no_signal")
     image = _assemble(file, layout, pixels, data, ivar, flags, {"planes": survey, "noise_source": source})
     if options.find:
@@ -144,7 +142,16 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     if section is not None:
         row, col = image.origin
         image = image.replace(origin=(row + (section[0].start or 0), col + (section[1].start or 0)))
-    return _grown(image, options.grow)
+    return _grown(image, options.grow) if options.grow or options.find else image
+
+
+def _distrust(flags: NDArray[np.uint32]) -> None:
+    """Flag pixels of unknown noise as BAD: as good as no value; where a cause is named, that one stands alone."""
+    if np.bitwise_or.reduce(flags, axis=None) & bits("NO_NOISE"):
+        marked = flags != 0
+        some = flags[marked]
+        some[(some & np.uint32(bits("NO_NOISE") | FILL_BITS)) == bits("NO_NOISE")] |= np.uint32(bits("BAD"))
+        flags[marked] = some
 
 
 def _assemble(
@@ -162,6 +169,7 @@ def _assemble(
         "path": file.path,
         "hdu": layout.science.index,
         "profile": layout.profile,
+        "counts": count(flags),
         "notes": (*layout.notes, *(text for _, text in doubts)),
         "doubts": tuple(doubts),
     }

@@ -65,15 +65,22 @@ class MaskPlanes:
 
     def counts(self, values: NDArray[np.int64]) -> dict[str, int]:
         """Return the number of pixels in each plane that occurs."""
-        found = {row.name: int(np.count_nonzero(self._hit(values, row.value))) for row in self.rows}
+        marked = values[values != 0]
+        found = {row.name: int(np.count_nonzero(self._hit(marked, row.value))) for row in self.rows}
         return {name: number for name, number in found.items() if number}
 
     def translate(self, values: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Return our flags for survey mask values of any shape.
 
         A selected pixel gets every cause that its bits name; a pixel that is not selected gets only flags
-        that are told, never one that asks for filling.
+        that are told, never one that asks for filling. Zero is no flag in any survey.
         """
+        flags = np.zeros(values.shape, np.uint32)
+        marked = values != 0
+        flags[marked] = self._translate(values[marked])
+        return flags
+
+    def _translate(self, values: NDArray[np.int64]) -> NDArray[np.uint32]:
         flags = np.zeros(values.shape, np.uint32)
         chosen = self._selected(values)
         for row in self.rows:

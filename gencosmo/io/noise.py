@@ -25,13 +25,14 @@ _TINY = 1e-3
 
 def read_noise(
     layout: Layout, science: NDArray[Any], pixels: Pixels, section: Section | None = None
-) -> tuple[NDArray[np.float32] | None, NDArray[np.uint32] | None, str]:
+) -> tuple[NDArray[Any] | None, NDArray[np.uint32] | None, str]:
     """Read the noise plane of a layout.
 
     Returns
     -------
-    ivar : ndarray of float32 or None
-        (C, H, W); None when the plane turns out to hold no noise.
+    noise : ndarray or None
+        (C, H, W), an inverse variance; as it is stored when `source` is `std` or `variance`. None when the plane
+        turns out to hold no noise.
     marks : ndarray of uint32 or None
         Flags, when the plane is a mask in disguise.
     source : str
@@ -39,9 +40,12 @@ def read_noise(
     """
     assert layout.noise is not None
     plane = load(layout.noise.file, layout.noise.hdu, section)
+    kind = layout.noise_kind
+    simple = not plane.is_integer and (plane.bscale, plane.bzero) == (1.0, 0.0)
+    if simple and kind in ("std", "variance") and bool((plane.stored > 0).any()):
+        return _fit(plane.planes(), science.shape), None, kind
     values = ingest(plane.planes(), bscale=plane.bscale, bzero=plane.bzero, blank=plane.blank)[0]
     values = _fit(values, science.shape)
-    kind = layout.noise_kind
     if kind in ("ivar", "weight"):
         if _only_zero_one(values) and (kind == "weight" or not _unit_noise(values, science, pixels)):
             _warn("weight_is_mask", "the weight map holds only 0 and 1: used as a mask, the noise is unknown")
@@ -57,7 +61,7 @@ def read_noise(
         return None, None, "none"
     if kind == "weight":
         return _rescale(ivar, science, pixels), None, "weight, rescaled"
-    return ivar, None, kind
+    return ivar, None, "ivar" if kind == "ivar" else f"{kind}, as ivar"
 
 
 def _to_ivar(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
@@ -128,7 +132,7 @@ def _only_zero_one(values: NDArray[np.float32]) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _fit(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _fit(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     if values.shape == shape:
         return values
     if values.shape[0] == 1 and values.shape[1:] == shape[1:]:

@@ -117,7 +117,8 @@ def rewritten(
         _as_extension(cards, hdu, axes=len(pixels.stored.shape))
     if provenance is not None:
         cards.add_history(_history(provenance))
-    return sealed(cards, pixels.stored.tobytes())
+    big = pixels.stored.astype(pixels.stored.dtype.newbyteorder(">"), copy=False)
+    return sealed(cards, big.tobytes())
 
 
 def _date(cards: Cards, date: str | None) -> None:

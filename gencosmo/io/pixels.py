@@ -29,7 +29,7 @@ _DTYPE = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 class Pixels:
     """Stored numbers of an image and how they become physical: `value = stored * bscale + bzero`."""
 
-    stored: NDArray[Any]  # big-endian, the shape of the HDU; read-only
+    stored: NDArray[Any]  # either byte order, the shape of the HDU; read-only
     cards: Cards  # header of the image (of the decoded one when the HDU is compressed)
     bscale: float
     bzero: float
@@ -186,9 +186,8 @@ def _decode(file: FitsFile, hdu: Hdu, inside: tuple[slice, ...] | None = None) -
         ) from error
     if data.shape != (hdu.shape if inside is None else _sizes(hdu, inside)):
         raise InputError(f"HDU {hdu.describe()} decodes to shape {data.shape}", code="bad_header")
-    big = data.astype(data.dtype.newbyteorder(">"), copy=False)
-    big.flags.writeable = False
-    return big, Cards(header.encode("latin-1"))
+    data.flags.writeable = False
+    return data, Cards(header.encode("latin-1"))
 
 
 def _bare_primary() -> bytes:
