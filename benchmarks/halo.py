@@ -48,7 +48,7 @@ def main() -> None:
     for halo in given.halos:
         away = [np.abs(a[0] - b[0]) / b[1] for a, b in zip(fills[halo], fills[widest], strict=True)]
         joined = np.concatenate(away)
-        print(f"| {halo} | {np.sqrt(np.mean(joined**2)):.4f} | {joined.max():.3f} | {seconds[halo]:.1f} |")
+        print(f"| {halo} | {np.sqrt(np.mean(joined**2)):.1e} | {joined.max():.1e} | {seconds[halo]:.1f} |")
 
 
 if __name__ == "__main__":
