@@ -10,6 +10,7 @@ from typer.models import ArgumentInfo
 
 from gencosmo.cli import app
 from gencosmo.flags import documentation_table
+from gencosmo.io.profiles import PROFILES
 
 HERE = Path(__file__).resolve().parent
 
@@ -70,9 +71,59 @@ def cli_page() -> str:
     return CLI_HEAD + "".join(_section(command) for command in app.registered_commands)
 
 
+FILES_HEAD = """# Files
+
+## Layouts
+
+The first of these that recognises a file is used; `--profile NAME` names one. Special ones stand before general ones.
+
+| profile | science, noise and mask |
+|---|---|
+"""
+
+FILES_TAIL = """
+A mask pixel is filled when the survey says that its value must not be used: DO_NOT_USE of JWST, saturated, hit or bad
+bits of others, NaN, BLANK, and an inverse variance that is not positive. `--mask-planes` chooses other planes,
+`--mask` adds one of yours, `--grow` widens flags, `--find` flags defects that nobody masked. `gencosmo check FILE`
+tells what was understood, plane by plane, and whether the checksums of the file hold.
+
+## What a filled pixel looks like
+
+| where | what |
+|---|---|
+| science | the posterior mean in the plane's stored type (`--float`: integers as floats); other pixels bit for bit |
+| ERR, VARIANCE, IVAR | the posterior spread in that plane's own kind; `VAR_*` of JWST still add up |
+| mask | its causes stay and the survey's own "estimated" bit is set (FLUX_ESTIMATED, INTRP, bit 4 of DES); \
+`--dq jwst` clears DO_NOT_USE, `--dq none` leaves the plane alone; codes, which do not combine, stay as they are |
+| `GCM_FILL` | 1 filled, + 2 in a hole larger than the prior was validated for, + 4 by a prior out of its domain |
+| `GCM_STD` | the posterior standard deviation of filled pixels, 0 elsewhere |
+| `GCM_FLAG` | with `--find`: why each pixel was filled, in the bits of [flags.md](flags.md) |
+| `GCM_SAMP` | with `--keep-samples`: the posterior samples |
+| `GCM_PROV` | a row per plane and run: version, prior and its hash, seeds, options, hash of the input |
+
+Planes in other files (`_oow_`, `_ood_`, `-invvar-`, `--ivar`) stay as they are, and a warning says so. Every other HDU
+is copied byte for byte: tables, foreign HDUs, the ASDF tree of JWST and the JSON tree of lsst.images, which name HDUs
+and stay true. Only the INDEX of lsst.images is dropped, with a warning: it holds byte addresses. HISTORY gets a line,
+DATE and the checksums are made anew, DATE-OBS and all other cards stay.
+
+A changed plane that came tile-compressed goes back as GZIP_2 without loss. `--compress none` and `gzip` choose for all
+planes; `rice` rounds floats (a sixteenth of the noise, exact zeros kept), warns, and is recorded.
+"""
+
+
+def files_page() -> str:
+    """Layouts from their table, and what an output holds."""
+    rows = [f"| `{name}` | {profile.about} |\n" for name, profile in PROFILES.items()]
+    return FILES_HEAD + "".join(rows) + FILES_TAIL
+
+
 def pages() -> dict[Path, str]:
     """Text of each generated page by its path."""
-    return {HERE / "flags.md": FLAGS_HEAD + documentation_table(), HERE / "cli.md": cli_page()}
+    return {
+        HERE / "files.md": files_page(),
+        HERE / "flags.md": FLAGS_HEAD + documentation_table(),
+        HERE / "cli.md": cli_page(),
+    }
 
 
 if __name__ == "__main__":
