@@ -133,12 +133,12 @@ class DiffusionPrior:
         fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
         for flat in (canvas.mean, canvas.var, canvas.weight):
             flat.zero_()
-        done = 0
+        done, room = 0, self._room(min(self._batch, plan.windows.shape[0]))
         for windows in self._batches(plan.windows):
             if plan.watch is not None:
                 plan.watch(done, plan.windows.shape[0])
             done += windows.shape[0]
-            mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world)
+            mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world, room)
             blend_(
                 mean,
                 var,
@@ -152,21 +152,27 @@ class DiffusionPrior:
             )
         blend_finish_(canvas.mean, canvas.var, canvas.weight)
 
-    def predict_windows(self, fields: Tensor, layout: Tensor, windows: Tensor, world: World) -> tuple[Tensor, Tensor]:
-        """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`."""
-        batch, size = windows.shape[0], self.grid.size
-        win = torch.empty(batch, 5, size, size, device=self.device)
+    def predict_windows(
+        self, fields: Tensor, layout: Tensor, windows: Tensor, world: World, room: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`; in `room`, if given."""
+        batch = windows.shape[0]
+        win, features, local, mean, var = (tensor[:batch] for tensor in room or self._room(batch))
         gather(fields, layout, windows, win)
-        features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
-        local = torch.empty(batch, LOCALS, size, size, device=self.device)
         asked = torch.full((batch,), WORLDS[world], device=self.device)
         precondition(win, asked, self.card.prior_var, features, local)
         raw = self.network(features)
-        mean, var = (torch.empty(batch, 1, size, size, device=self.device) for _ in range(2))
         apply_kernels(raw, win, local, mean, var)
         if self._tables is not None:
             self._calibrate(var, win, local, world)
         return mean, var
+
+    def _room(self, batch: int) -> tuple[Tensor, ...]:
+        """Memory for windows, features, local statistics, mean and variance of a batch."""
+        size = self.grid.size
+        win, local, mean, var = (torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1))
+        features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
+        return win, features, local, mean, var
 
     def _calibrate(self, var: Tensor, win: Tensor, local: Tensor, world: World) -> None:
         """In place. Exact pixels have no variance to calibrate; on a CPU they, mostly all, are passed over."""
@@ -182,7 +188,11 @@ class DiffusionPrior:
         var[:, 0][wanted] = torch.minimum(own, level * level)
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
-        return iter(torch.split(windows, 1 if self.device.type == "cpu" else GPU_BATCH))
+        return iter(torch.split(windows, self._batch))
+
+    @property
+    def _batch(self) -> int:
+        return 1 if self.device.type == "cpu" else GPU_BATCH
 
     def self_test(self) -> None:
         """Compare the card's test vector with what this machine computes.
