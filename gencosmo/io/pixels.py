@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import InputError, UsageError
 from gencosmo.io.cards import BLOCK, Cards, format_card
 from gencosmo.io.hdus import FitsFile, Hdu
+from gencosmo.io.tiles import check_tiles
 
 __all__ = ["Pixels", "Section", "load"]
 
@@ -167,6 +168,7 @@ def _sizes(hdu: Hdu, inside: tuple[slice, ...]) -> tuple[int, ...]:
 def _decode(file: FitsFile, hdu: Hdu, inside: tuple[slice, ...] | None = None) -> tuple[NDArray[Any], Cards]:
     from astropy.io import fits
 
+    check_tiles(file, hdu)
     lone = io.BytesIO(_bare_primary() + bytes(file.raw(hdu)))
     try:
         with warnings.catch_warnings():

@@ -137,6 +137,28 @@ def test_trap_26_27_bombs_are_refused_quickly_in_little_memory(tmp_path):
     assert resource.getrlimit(resource.RLIMIT_AS) != (2 << 30, 2 << 30), "the cap is the child's only"
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_tile_that_unpacks_to_more_than_its_header_says(tmp_path, monkeypatch, wide):
+    """A small image whose only tile is a bomb: refused before the decoder unpacks it."""
+    from gencosmo.io import compress
+    from gencosmo.io.cards import Cards
+    from gencosmo.io.fits import ReadOptions
+
+    monkeypatch.setattr(compress, "_shuffled", lambda plane: bytes(50 << 20))
+    cards = Cards(fits.ImageHDU(sky((8, 8))).header.tostring(endcard=False, padding=False).encode())
+    chunks = compress.compressed_hdu(cards, sky((8, 8)), "gzip")
+    path = tmp_path / "a.fits"
+    primary = header(
+        "SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"
+    )
+    path.write_bytes(primary + b"".join(chunks))
+    assert path.stat().st_size < 100_000
+    limits = Limits(unpacked=(100 << 20) if wide else (10 << 20))
+    with pytest.raises(InputError) as caught:
+        read_fits(str(path), ReadOptions(limits=limits))
+    assert caught.value.code == ("damaged" if wide else "too_large"), "within the limit the decoder judges"
+
+
 def test_limits_count_pixels(tmp_path):
     path = plain_file(tmp_path / "a.fits")
     with pytest.raises(TooLargeError, match="limit 1e"):
