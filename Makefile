@@ -1,5 +1,5 @@
 # Every target does all of its own set-up, in an empty clone too, and is quick the second time.
-#   make demo | test | lint | bench | calibrate | docs | wheel | clean
+#   make demo | test | asan | lint | bench | calibrate | docs | wheel | clean
 # PYTHON=python3.12 chooses the interpreter, CUDA=ON|OFF|AUTO the kernels, ARGS="-k step" goes to pytest.
 
 PYTHON ?= python3
@@ -24,7 +24,7 @@ ifneq ($(origin GENCOSMO_TEST_DATA),undefined)
   export GENCOSMO_TEST_DATA
 endif
 
-.PHONY: demo test lint bench calibrate docs wheel clean
+.PHONY: demo test asan lint bench calibrate docs wheel clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gencosmo demo -o demo-output
@@ -32,12 +32,17 @@ demo: $(VENV)/.installed
 test: $(VENV)/.dev
 	$(RUN) -m pytest $(ARGS)
 
+asan: $(VENV)/.dev
+	.ci/asan $(ARGS)
+
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 bench: $(VENV)/.rivals $(VENV)/.dev
+	$(RUN) -m pytest benchmarks/ops -q
+	$(RUN) -m benchmarks.overhead
 	$(RUN) -m benchmarks.known_answer
 ifneq ($(GENCOSMO_TEST_DATA),)
 	$(RUN) -m benchmarks.quality.compare

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from gencosmo import _core
-from gencosmo.ops.biharmonic_fill import biharmonic_fill_, biharmonic_workspace, hole_components
+from gencosmo.ops.biharmonic_fill import (
+    _far_labels,
+    _near_labels,
+    biharmonic_fill_,
+    biharmonic_workspace,
+    hole_components,
+)
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_workspace
 from tests.ops.cases import CASES, copies, planes
 
@@ -188,3 +194,15 @@ def test_sizes_beyond_32_bits() -> None:
         side = -(-side // 2)
         nodes += side * side
     assert _core.pyramid_workspace(layout) == 2 * 2 + 3 * nodes > 1 << 32
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (70, 90)])
+def test_both_searches_find_the_same_components(share: float, shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(int(1000 * share)).random(shape) < share
+    mask[0, 0] = True
+    index = np.flatnonzero(mask)
+    near, far = _near_labels(mask, index), _far_labels(mask, index)
+    pairs = set(zip(near.tolist(), far.tolist(), strict=True))
+    assert len(pairs) == len(set(near.tolist())) == len(set(far.tolist()))
+    assert sorted(set(far.tolist())) == list(range(1, far.max() + 1))
