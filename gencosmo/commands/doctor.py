@@ -14,9 +14,9 @@ from gencosmo.errors import GencosmoError
 __all__ = ["Finding", "examine"]
 
 _MINIMUM = {
-    "numpy": (2, 0),
+    "numpy": (1, 26),
     "torch": (2, 6),
-    "astropy": (6, 0),
+    "astropy": (6, 1),
     "scikit-image": (0, 22),
     "safetensors": (0, 4),
 }

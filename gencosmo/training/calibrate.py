@@ -93,8 +93,10 @@ def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, flo
     hidden = residuals.unknown
     var = residuals.var[hidden] * factors[residuals.row[hidden], residuals.col[hidden]]
     z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt()
-    _, counts = residuals.tile[hidden].unique_consecutive(return_counts=True)
-    tiles = [tile for tile in z.split(counts.tolist()) if tile.numel() >= MIN_HIDDEN]
+    # pixels come tile by tile, so equal numbers stand together
+    numbers = residuals.tile[hidden]
+    counts = torch.bincount(numbers, minlength=1)
+    tiles = [tile for tile in torch.split(z, counts.tolist()) if tile.numel() >= MIN_HIDDEN]
     shares = {"68": math.erf(math.sqrt(0.5)), "95": 0.95}
     return {name: float(torch.stack([t.quantile(share) for t in tiles]).median()) for name, share in shares.items()}
 

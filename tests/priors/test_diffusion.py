@@ -68,6 +68,15 @@ def test_error_stays_below_the_level(prior: DiffusionPrior, level: float) -> Non
     assert float(var.max()) <= level**2 * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("level", [10.0, 30.0, 80.0])
+def test_error_stays_below_the_spread_of_the_prior(prior: DiffusionPrior, level: float) -> None:
+    """On faint sky, however high the level: the noise is not handed back."""
+    z = sky().clamp(-20, 60)
+    noisy = z + level * torch.randn(z.shape, generator=Generator().manual_seed(2))
+    mean, _ = denoised(prior, noisy, torch.full_like(z, level))
+    assert float((mean - z).square().mean().sqrt()) <= 1.2 * min(level, prior.card.prior_var**0.5)
+
+
 def test_nothing_known_gives_the_prior_mean(prior: DiffusionPrior) -> None:
     z = torch.zeros(1, SIDE, SIDE)
     mean, var = denoised(prior, z, torch.full_like(z, math.inf), "frame")
