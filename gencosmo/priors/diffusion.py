@@ -23,6 +23,7 @@ from gencosmo.priors.base import World
 from gencosmo.priors.bases import Components, fill_bases_, find_components
 from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.priors.vector import check_vector
 from gencosmo.windows import Canvas, WindowGrid
 
 if TYPE_CHECKING:
@@ -202,8 +203,6 @@ class DiffusionPrior:
         PriorError
             When they differ by more than float rounding explains.
         """
-        from gencosmo.priors.vector import check_vector
-
         check_vector(self)
 
 

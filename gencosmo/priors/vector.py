@@ -6,18 +6,32 @@ The tile is an analytic star field, not a random draw, so that every machine mak
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from gencosmo.errors import PriorError
-
-if TYPE_CHECKING:
-    from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.base import Denoiser
+from gencosmo.priors.cards import Card
+from gencosmo.windows import Canvas
 
 RELATIVE_TOLERANCE = 2e-3
 """Float32 convolutions on another machine differ by far less; other weights by far more."""
+
+
+class CardedDenoiser(Denoiser, Protocol):
+    """A denoiser with a card."""
+
+    @property
+    def card(self) -> Card:
+        """What it is and was trained on."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
 
 
 def analytic_tile(size: int) -> tuple[Tensor, Tensor]:
@@ -35,10 +49,8 @@ def analytic_tile(size: int) -> tuple[Tensor, Tensor]:
     return z, sigma
 
 
-def measure_vector(prior: DiffusionPrior, size: int) -> dict[str, float]:
+def measure_vector(prior: CardedDenoiser, size: int) -> dict[str, float]:
     """What the prior makes of the tile: sums that every output pixel enters."""
-    from gencosmo.windows import Canvas
-
     z, sigma = analytic_tile(size)
     canvas = Canvas.from_planes([z], [sigma], seeds=[0], device=prior.device)
     wanted = canvas.fields[1] > 0
@@ -54,12 +66,12 @@ def measure_vector(prior: DiffusionPrior, size: int) -> dict[str, float]:
     }
 
 
-def make_vector(prior: DiffusionPrior, size: int = 96) -> dict[str, Any]:
+def make_vector(prior: CardedDenoiser, size: int = 96) -> dict[str, Any]:
     """The entry for a card."""
     return {"size": size, "expected": measure_vector(prior, size)}
 
 
-def check_vector(prior: DiffusionPrior) -> None:
+def check_vector(prior: CardedDenoiser) -> None:
     """Raise where this machine computes something else than the card says.
 
     Raises
