@@ -117,7 +117,7 @@ def line(row: dict[str, Any]) -> str:
 def write(path: Path) -> None:
     """Keep the run."""
     machine = {
-        "cpu": cpu_name(), "isa": _core.isa(), "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
+        "cpu": cpu_name(), "isa": _core.isa(), "system": platform.system(), "python": platform.python_version(),
         "torch": torch.__version__, "gencosmo": version("gencosmo"), "threads": 1, "tuning": list(_core.tuned()),
         "cuda": _core.has_cuda and torch.cuda.is_available(), "load": Path("/proc/loadavg").read_text().split()[0],
         "date": time.strftime("%Y-%m-%d"),
