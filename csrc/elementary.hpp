@@ -5,11 +5,8 @@
 
 namespace gencosmo {
 
-// Natural log of a normal positive number; inf and NaN come back as they are.
-GC_HD float natural_log(float x) {
-  const uint32_t shifted = bits_of(x) - 0x3f3504f3u;
-  const float e = static_cast<float>(static_cast<int32_t>(shifted) >> 23);
-  const float f = float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
+// ln((1 + f) 2^e) for f from sqrt(1/2) - 1 to sqrt(2) - 1.
+GC_HD float log_of_parts(float e, float f) {
   float p = 7.0376836292e-2f;
   p = fused(p, f, -1.1514610310e-1f);
   p = fused(p, f, 1.1676998740e-1f);
@@ -23,7 +20,15 @@ GC_HD float natural_log(float x) {
   float y = p * (square * f);
   y = fused(e, -2.12194440e-4f, y);
   y = fused(-0.5f, square, y);
-  const float result = fused(e, 0.693359375f, f + y);
+  return fused(e, 0.693359375f, f + y);
+}
+
+// Natural log of a normal positive number; inf and NaN come back as they are.
+GC_HD float natural_log(float x) {
+  const uint32_t shifted = bits_of(x) - 0x3f3504f3u;
+  const float e = static_cast<float>(static_cast<int32_t>(shifted) >> 23);
+  const float f = float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
+  const float result = log_of_parts(e, f);
   return is_finite(x) ? result : x;
 }
 

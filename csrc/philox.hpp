@@ -2,7 +2,7 @@
 // The same counter gives the same bits on every instruction set and on CUDA. |error| against float64 Box-Muller on
 // the same integers is below 6e-7; |normal| <= 6.66 because the radius uses 31 bits.
 #pragma once
-#include "host_device.hpp"
+#include "elementary.hpp"
 
 namespace gencosmo {
 
@@ -35,7 +35,7 @@ GC_HD Counter philox(Counter c, uint32_t key0, uint32_t key1) {
 }
 
 // -ln((k + 1/2) / 2^31) for 0 <= k < 2^31. Above sqrt(1/2) the reduced argument u - 1 is formed from the integer:
-// rounding u itself to float would cost four digits of a small radius. Polynomial: Cephes logf.
+// rounding u itself to float would cost four digits of a small radius.
 GC_HD float minus_log_u31(int32_t k) {
   const float u = fused(static_cast<float>(k), 4.656612873077393e-10f, 2.3283064365386963e-10f);
   const float below_one = fused(static_cast<float>(0x7fffffff - k), -4.656612873077393e-10f, -2.3283064365386963e-10f);
@@ -44,20 +44,7 @@ GC_HD float minus_log_u31(int32_t k) {
   const float mantissa = float_of((shifted & 0x007fffffu) + 0x3f3504f3u);
   const float f = exponent >= 0 ? below_one : mantissa - 1.0f;
   const float e = static_cast<float>(exponent);
-  float p = 7.0376836292e-2f;
-  p = fused(p, f, -1.1514610310e-1f);
-  p = fused(p, f, 1.1676998740e-1f);
-  p = fused(p, f, -1.2420140846e-1f);
-  p = fused(p, f, 1.4249322787e-1f);
-  p = fused(p, f, -1.6668057665e-1f);
-  p = fused(p, f, 2.0000714765e-1f);
-  p = fused(p, f, -2.4999993993e-1f);
-  p = fused(p, f, 3.3333331174e-1f);
-  const float square = f * f;
-  float y = p * (square * f);
-  y = fused(e, -2.12194440e-4f, y);
-  y = fused(-0.5f, square, y);
-  return fused(e, -0.693359375f, -(f + y));
+  return -log_of_parts(e, f);
 }
 
 // sin and cos of 2 pi u / 2^32; the reduction to an eighth of a turn is integer arithmetic. Polynomials: Cephes.
