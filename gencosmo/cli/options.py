@@ -1,0 +1,24 @@
+"""Options that several commands share; each says the same in all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Inputs = Annotated[list[str], typer.Argument(metavar="IN", help="FITS files, plain or gzip.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report to stdout.")]
+Prior = Annotated[str, typer.Option(help="Prior by name, or path of its card.")]
+Hdu = Annotated[str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all.")]
+Profile = Annotated[str, typer.Option(help="File layout; `gencosmo info` lists them.")]
+Mask = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Mask, non-zero = bad; added to the file's own.")]
+Ivar = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Inverse variance, 0 = bad.")]
+Weight = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Weight map, see --weight-type.")]
+WeightType = Annotated[str, typer.Option(help="weight (relative), ivar, variance, or rms.")]
+MaskPlanes = Annotated[str | None, typer.Option(metavar="A,B", help="Mask planes of the file to fill, by name.")]
+Grow = Annotated[str | None, typer.Option(metavar="FLAG=PIXELS,...", help="Widen flags, e.g. sat=3,cr=1.")]
+Find = Annotated[str | None, typer.Option(metavar="A,B", help="Flag unmasked defects: cr, sat, hot, bleed.")]
+MaxPixels = Annotated[int | None, typer.Option(help="Largest image that is decoded (default 67 million).")]
+MaxFill = Annotated[float, typer.Option(help="Largest share of masked pixels.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful instead of warning.")]

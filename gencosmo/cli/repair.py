@@ -1,0 +1,121 @@
+"""`gencosmo inpaint` and `check`: files in, files out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+import typer
+
+from gencosmo.cli.options import (
+    AsJson,
+    Debug,
+    Find,
+    Grow,
+    Hdu,
+    Inputs,
+    Ivar,
+    Mask,
+    MaskPlanes,
+    MaxFill,
+    MaxPixels,
+    Prior,
+    Profile,
+    Strict,
+    Weight,
+    WeightType,
+)
+from gencosmo.commands.console import reporting
+
+__all__ = ["check", "inpaint"]
+
+
+def inpaint(
+    inputs: Inputs,
+    out: Annotated[str, typer.Option("-o", "--out", help="Output file; a folder for many inputs.")],
+    mask: Mask = None,
+    ivar: Ivar = None,
+    weight: Weight = None,
+    weight_type: WeightType = "weight",
+    hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
+    grow: Grow = None,
+    find: Find = None,
+    prior: Prior = "sky",
+    target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
+    samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    dq: Annotated[str, typer.Option(help="Mask plane: keep causes, jwst (clear DO_NOT_USE), none.")] = "keep",
+    floating: Annotated[bool, typer.Option("--float", help="Write integer images as floats.")] = False,
+    compress: Annotated[
+        str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (with loss).")
+    ] = "auto",
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
+    max_fill: MaxFill = 0.6,
+    max_pixels: MaxPixels = None,
+    report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
+    as_json: AsJson = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave outputs that this run already made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, write nothing.")] = False,
+    strict: Strict = False,
+    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Fill masked pixels of FITS files; all other pixels and HDUs stay as they are."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.batch import Job
+        from gencosmo.commands.inpaint import Run, run_inpaint
+        from gencosmo.commands.reading import read_options
+        from gencosmo.io.fits_write import WriteOptions
+
+        read = read_options(
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+        )  # fmt: skip
+        job = Job(
+            prior=prior,
+            target=cast(Literal["frame", "scene"], target),  # Job refuses anything else
+            samples=samples,
+            steps=steps,
+            seed=seed,
+            device=device,
+            max_fill=max_fill,
+            strict=strict,
+            read=read,
+            write=WriteOptions(overwrite, dq, floating, keep_samples, compress=compress),
+        )
+        run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)
+
+
+def check(
+    inputs: Inputs,
+    mask: Mask = None,
+    ivar: Ivar = None,
+    weight: Weight = None,
+    weight_type: WeightType = "weight",
+    hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
+    grow: Grow = None,
+    find: Find = None,
+    prior: Prior = "sky",
+    max_fill: MaxFill = 0.6,
+    max_pixels: MaxPixels = None,
+    as_json: AsJson = False,
+    strict: Strict = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what would be understood of files; exit code 0 = usable."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.batch import Job
+        from gencosmo.commands.check import run_check
+        from gencosmo.commands.reading import read_options
+
+        read = read_options(
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+        )  # fmt: skip
+        run_check(list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict)
