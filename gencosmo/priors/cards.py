@@ -47,6 +47,12 @@ class Card:
         Groups, licences, tiles, minutes, machine.
     test_vector : mapping
         Seed, size and expected statistics of a simulated tile; checked by ``gencosmo doctor``.
+    domain : mapping
+        What the training frames look like: name of a statistic to its lowest and highest accepted value, see
+        :mod:`gencosmo.priors.looks`. Empty = not known, nothing is compared.
+    validation : mapping
+        How well it fills frames it has not seen: what they were, and one row for each kind of hole
+        (``gencosmo info NAME`` shows it).
     """
 
     name: str
@@ -64,6 +70,8 @@ class Card:
     largest_hole: int
     training: Mapping[str, Any] = field(default_factory=dict)
     test_vector: Mapping[str, Any] = field(default_factory=dict)
+    domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Card:
