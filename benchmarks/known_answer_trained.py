@@ -61,7 +61,7 @@ class FieldDraws:
         finite = torch.isfinite(sigma)
         noise = torch.randn(target.shape, generator=self.generator)
         z = torch.where(finite, target + torch.where(finite, sigma, 0 * sigma) * noise, 0 * target)
-        return Task(z, sigma, target, torch.ones_like(finite), torch.ones(n))
+        return Task(z, sigma, target, torch.ones_like(finite), torch.ones(n), torch.zeros_like(z))
 
     def _holes(self) -> Tensor:
         n = self.batch

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import NetworkShape
 from gencosmo.training.data import hold_out
 from gencosmo.training.pack import Frame, read_packed
@@ -24,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--batch", type=int, default=Settings.batch)
     train.add_argument("--channels", type=int, nargs="+", default=[48, 96, 128])
     train.add_argument("--blocks", type=int, nargs="+", default=[1, 2, 2])
+    train.add_argument("--from", dest="start", help="begin with the weights of this prior (name or path of its card)")
+    train.add_argument("--rate", type=float, default=Settings.rate, help="highest learning rate")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="cpu")
     train.add_argument("--threads", type=int, default=0, help="0 = torch's choice")
@@ -45,10 +48,13 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     torch.set_flush_denormal(True)
     if given.threads:
         torch.set_num_threads(given.threads)
-    settings = Settings(minutes=given.minutes, batch=given.batch, seed=given.seed)
+    settings = Settings(minutes=given.minutes, batch=given.batch, seed=given.seed, rate=given.rate)
     kept = hold_out(frames)[0] if frames else []
-    shape = NetworkShape(tuple(given.channels), tuple(given.blocks))
+    start = DiffusionPrior.load(given.start).network if given.start else None
+    shape = start.shape if start else NetworkShape(tuple(given.channels), tuple(given.blocks))
     trainer = Trainer(sky_draws(kept, settings, given.seed, given.device), shape, settings, given.device)
+    if start:
+        trainer.start_from(start)
     trainer.run(given.checkpoint, report=lambda line: print(line, flush=True))
 
 

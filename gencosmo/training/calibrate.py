@@ -20,6 +20,7 @@ from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import Calibration
 from gencosmo.priors.diffusion import calibration_bins
 from gencosmo.priors.network import DenoiserNetwork
+from gencosmo.training.loss import observed_moments
 from gencosmo.training.pack import Frame
 from gencosmo.training.trainer import Settings, sky_draws
 
@@ -62,11 +63,12 @@ def collect(
             win = tile_windows(task.z, task.sigma, settings.prior_var)
             features, local = precondition_reference(win, task.world, settings.prior_var)
             mean, var = apply_kernels_reference(network(features), win, local)
+            mean, var = observed_moments(mean[:, 0], var[:, 0], task.z, task.sigma, task.noise)
         row, col = calibration_bins(win, local, levels, scales)
         for world, number in (("frame", 0.0), ("scene", 1.0)):
             keep = task.supervised & (task.world == number)[:, None, None]
-            error2 = (mean[:, 0] - task.target) ** 2
-            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col, tile)
+            error2 = (mean - task.target) ** 2
+            parts = (error2, var, torch.isinf(task.sigma), row, col, tile)
             found[world].append(Residuals(*(x[keep] for x in parts)))
     return {
         w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__))

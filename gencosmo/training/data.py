@@ -1,4 +1,4 @@
-"""Tiles for training: random crops of packed frames, turned, flipped, binned and rescaled."""
+"""Tiles for training: random crops of packed frames, turned, flipped, binned, resampled and rescaled."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 
+from gencosmo.scaling import difference_noise
 from gencosmo.training.pack import Frame
 
 Float = NDArray[np.float32]
 GROUP_POWER = 0.5
 """A group's share of the draws grows with its pixels to this power, a frame's within its group as well."""
 FLUX_LIMIT = 3e5
+BINNED_SHARE, TURNED_SHARE = 0.3, 0.2
+"""Of the tiles: summed 2x2; resampled onto a turned and finer grid, as mosaics are."""
+WHITE = 0.1
+"""Neighbouring pixels of frames with white noise are correlated less than this."""
+WHITE_PIXELS = 4096
+"""Smaller frames do not tell their noise well enough."""
 
 
 def binned(flux: Float) -> Float:
@@ -21,6 +29,25 @@ def binned(flux: Float) -> Float:
     height, width = (side // 2 * 2 for side in flux.shape)
     summed: Float = flux[:height, :width].reshape(height // 2, 2, width // 2, 2).sum((1, 3))
     return (summed / 2).astype(np.float32)
+
+
+def is_white(flux: Float) -> bool:
+    """True where the noise of a frame is white and known: neighbours differ as much as pixels two apart do."""
+    good = np.isfinite(flux)
+    if good.sum() < WHITE_PIXELS:
+        return False
+    near, far = (difference_noise(np.where(good, flux, 0).astype(np.float32), good, lag) for lag in (1, 2))
+    return bool(far > 0 and abs(1 - (near / far) ** 2) < WHITE and 0.9 < far < 1.1)
+
+
+def turned(tile: Float, size: int, rng: np.random.Generator) -> Float:
+    """The middle of a larger tile, resampled onto a grid that is turned, shifted and up to 1.6 times finer."""
+    angle, fine = rng.uniform(0, np.pi / 2), rng.uniform(1.0, 1.6)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / fine
+    centre = (np.array(tile.shape) - 1) / 2 + rng.uniform(-0.5, 0.5, 2)
+    offset = centre - matrix @ np.full(2, (size - 1) / 2)
+    order = 1 if rng.random() < 0.4 else 3
+    return np.asarray(affine_transform(tile, matrix, offset, (size, size), order=order, mode="nearest"), np.float32)
 
 
 def frame_shares(frames: Sequence[Frame]) -> NDArray[np.float64]:
@@ -74,24 +101,33 @@ class TileSource:
     def __init__(self, frames: Sequence[Frame], size: int, seed: int) -> None:
         self.frames, self.size = list(frames), size
         self.shares = frame_shares(frames)
+        self.white = [is_white(frame.flux) for frame in self.frames]
         self.rng = np.random.default_rng(seed)
 
-    def draw(self, batch: int) -> tuple[Float, NDArray[np.bool_]]:
-        """Tiles (batch, size, size) and which of their pixels are good."""
+    def draw(self, batch: int) -> tuple[Float, NDArray[np.bool_], NDArray[np.float32]]:
+        """Tiles (batch, size, size), which of their pixels are good, and their white noise (batch,), 0 = unknown."""
         chosen = self.rng.choice(len(self.frames), batch, p=self.shares)
-        tiles = np.stack([self._tile(self.frames[index].flux) for index in chosen])
+        drawn = [self._tile(self.frames[index].flux, self.white[index]) for index in chosen]
+        tiles = np.stack([tile for tile, _ in drawn])
         good = np.isfinite(tiles)
-        return np.clip(np.where(good, tiles, 0), -1e3, FLUX_LIMIT).astype(np.float32), good
+        noise = np.array([noise for _, noise in drawn], np.float32)
+        return np.clip(np.where(good, tiles, 0), -1e3, FLUX_LIMIT).astype(np.float32), good, noise
 
-    def _tile(self, flux: Float) -> Float:
+    def _tile(self, flux: Float, white: bool) -> tuple[Float, float]:
         rng, size = self.rng, self.size
-        if min(flux.shape) >= 2 * size and rng.random() < 0.3:
-            flux = self._crop(flux, 2 * size)
-            flux = binned(flux)
-        tile = self._crop(flux, size)
+        dice, large = rng.random(), min(flux.shape) >= 2 * size
+        if large and dice < BINNED_SHARE:
+            tile = binned(self._crop(flux, 2 * size))
+        elif large and dice < BINNED_SHARE + TURNED_SHARE:
+            piece = self._crop(flux, 2 * size)
+            whole = bool(np.isfinite(piece).all())
+            tile, white = (turned(piece, size, rng) if whole else piece[:size, :size]), white and not whole
+        else:
+            tile = self._crop(flux, size)
         tile = np.rot90(tile, int(rng.integers(4)))
         tile = tile[:, ::-1] if rng.random() < 0.5 else tile
-        return np.asarray(tile * np.float32(np.exp(rng.normal(0, 0.4))))
+        factor = float(np.exp(rng.normal(0, 0.4)))
+        return np.asarray(tile * np.float32(factor)), factor if white else 0.0
 
     def _crop(self, flux: Float, size: int) -> Float:
         height, width = flux.shape

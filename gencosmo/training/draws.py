@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from gencosmo.training.artifacts import add_artifacts
 from gencosmo.training.data import TileSource
+from gencosmo.training.grain import correlated_noise
 from gencosmo.training.levels import Task, make_task, noise_map
 from gencosmo.training.masks import draw_holes
 from gencosmo.training.pack import Frame
@@ -21,6 +22,10 @@ __all__ = ["Draws", "SkyDraws"]
 
 ARTIFACT_SHARE = 0.12
 """Share of the tiles in the frame world that carry a defect which is not masked."""
+GRAIN_SHARE = 0.5
+"""Share of the simulated frames with correlated noise."""
+REAL_SCENE_SHARE = 0.3
+"""Share of the real tiles with white noise that stand for the scene behind them."""
 
 
 class Draws(Protocol):
@@ -47,7 +52,7 @@ class SkyDraws:
     real_share : float
         Share of real tiles in a batch (only with frames).
     scene_share : float
-        Share of simulated tiles that ask for the noise-free scene; real tiles always ask for the frame.
+        Share of simulated tiles that ask for the noise-free scene.
     pool, uses : int
         Simulated tiles are drawn from a pool of this size, renewed when each has been used about `uses` times.
     seed : int
@@ -88,22 +93,27 @@ class SkyDraws:
         truth, variance = self._simulated(self.batch - self.real)
         noise, count = noise_map(variance, self.generator), truth.shape[0]
         scene = torch.rand(count, generator=self.generator, device=self.device) < self.scene_share
-        frame = truth + noise * torch.randn(truth.shape, generator=self.generator, device=self.device)
+        batch, height, width = truth.shape
+        frame = truth + noise * correlated_noise((batch, height, width), GRAIN_SHARE, self.generator)
         target = torch.where(scene[:, None, None], truth, frame)
         observed = torch.where(scene[:, None, None], noise, torch.zeros_like(noise))
         good = torch.ones_like(target, dtype=torch.bool)
+        own = torch.zeros_like(target)
         if self.source is not None:
-            tiles, usable = (torch.from_numpy(x).to(self.device) for x in self.source.draw(self.real))
+            tiles, usable, white = (torch.from_numpy(x).to(self.device) for x in self.source.draw(self.real))
+            behind = torch.rand(self.real, generator=self.generator, device=self.device) < REAL_SCENE_SHARE
+            behind &= white > 0
+            level = torch.where(behind, white, torch.zeros_like(white))[:, None, None].expand_as(tiles)
             target, good = torch.cat([target, tiles]), torch.cat([good, usable])
-            observed = torch.cat([observed, torch.zeros_like(tiles)])
-            scene = torch.cat([scene, torch.zeros(self.real, dtype=torch.bool, device=self.device)])
+            observed, own = torch.cat([observed, level]), torch.cat([own, level])
+            scene = torch.cat([scene, behind])
         rng = np.random.default_rng(int(torch.randint(0, 2**31, (1,), generator=self.choices)))
         frames = ~scene
         target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, ARTIFACT_SHARE)).to(
             self.device
         )
         holes = torch.from_numpy(draw_holes(target.cpu().numpy(), rng)).to(self.device)
-        return make_task(target, observed, holes, good, scene.float(), self.generator)
+        return make_task(target, observed, holes, good, scene.float(), own, self.generator)
 
     def _simulated(self, count: int) -> tuple[Tensor, Tensor]:
         """Noise-free truth and variance of `count` simulated tiles, turned at random."""

@@ -36,6 +36,17 @@ def tile_mean(values: Tensor, supervised: Tensor) -> Tensor:
     return ((values * weight).sum((1, 2)) / (weight.sum((1, 2)) + COUNT_FLOOR)).mean()
 
 
+def observed_moments(mean: Tensor, var: Tensor, z: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a target with `noise` of its own, from those of the scene behind it; all (B, H, W).
+
+    With ``r = noise^2/sigma^2`` (0 for unknown pixels): ``E[y|z] = r z + (1-r) mean`` and ``Var[y|z] = (1-r)^2 var +
+    noise^2 (1-r)`` (ambient Tweedie: Daras, Dimakis & Daskalakis 2024). Without noise they are `mean` and `var`.
+    """
+    share = torch.where(torch.isinf(sigma), torch.zeros_like(sigma), (noise / sigma.clamp(min=1e-12)) ** 2).clamp(max=1)
+    rest = 1 - share
+    return share * z + rest * mean, rest * rest * var + noise * noise * rest
+
+
 def denoising_loss(
     mean: Tensor, var: Tensor, target: Tensor, sigma: Tensor, rough: Tensor, supervised: Tensor, reach: float
 ) -> Loss:

@@ -62,7 +62,7 @@ def _grid(size: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
 def stars(dice: _Dice, batch: int, size: int, count: int = 24) -> Tensor:
     """Moffat stars of one PSF per frame (Moffat 1969), some with diffraction spikes; (B, H, W) oversampled."""
     rows, cols = _grid(size, dice.device)
-    fwhm = dice.log_uniform(batch, 1, low=1.0, high=6.5)
+    fwhm = dice.log_uniform(batch, 1, low=0.8, high=6.5)
     beta = dice.uniform(batch, 1, low=1.8, high=5.0)
     alpha = _expand(fwhm / (2 * torch.sqrt(2 ** (1 / beta) - 1)))
     shear = 0.05 * dice.normal(batch, 2)
@@ -90,15 +90,15 @@ def stars(dice: _Dice, batch: int, size: int, count: int = 24) -> Tensor:
 def galaxies(dice: _Dice, batch: int, size: int, count: int = 5) -> Tensor:
     """Sersic galaxies (Sersic 1963), some with spiral arms or clumps; (B, H, W) oversampled."""
     rows, cols = _grid(size, dice.device)
-    radius = _expand(dice.log_uniform(batch, count, low=1.0, high=16.0))
-    index = _expand(dice.log_uniform(batch, count, low=0.5, high=4.5))
+    radius = _expand(dice.log_uniform(batch, count, low=0.5, high=32.0))
+    index = _expand(dice.log_uniform(batch, count, low=0.5, high=6.0))
     flux = _expand(10 ** (dice.uniform(batch, count) ** 1.5 * 4.2 + 1.5) * (dice.uniform(batch, count) < 0.5))
     row, col = (_expand(dice.uniform(batch, count, low=-4, high=size + 4)) for _ in range(2))
     angle, axis_ratio = _expand(dice.uniform(batch, count, high=math.pi)), _expand(dice.uniform(batch, count, low=0.2))
     dy, dx = rows - row, cols - col
     u = dx * angle.cos() + dy * angle.sin()
     v = (dy * angle.cos() - dx * angle.sin()) / axis_ratio
-    soft = _expand(dice.uniform(batch, 1, low=0.5, high=2.5))
+    soft = _expand(dice.log_uniform(batch, 1, low=0.2, high=2.5))
     r = torch.sqrt(u * u + v * v + soft * soft)
     profile = torch.exp(-(2 * index - 1 / 3) * ((r / radius) ** (1 / index) - 1))
     wound = _expand((dice.uniform(batch, count) < 0.4).float() * dice.uniform(batch, count, high=0.8))

@@ -17,7 +17,7 @@ from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
 from gencosmo.training.draws import Draws, SkyDraws
 from gencosmo.training.levels import Task
-from gencosmo.training.loss import Loss, denoising_loss
+from gencosmo.training.loss import Loss, denoising_loss, observed_moments
 from gencosmo.training.pack import Frame
 
 Report = Callable[[str], None]
@@ -45,7 +45,7 @@ class Settings:
     rate: float = 1.5e-3
     weight_decay: float = 1e-4
     real_share: float = 0.62
-    scene_share: float = 0.45
+    scene_share: float = 0.55
     prior_var: float = 900.0
     seed: int = 0
     reach_first: float = 5.0
@@ -120,6 +120,7 @@ class Trainer:
         share = min(1.0, self.progress() / 0.66)
         reach = settings.reach_first * (settings.reach_last / settings.reach_first) ** share
         mean, var, rough = predict(self.network, task, settings)
+        mean, var = observed_moments(mean, var, task.z, task.sigma, task.noise)
         loss = denoising_loss(mean, var, task.target, task.sigma, rough, task.supervised, reach)
         self.step += 1
         if not torch.isfinite(loss.total):
@@ -148,6 +149,11 @@ class Trainer:
         temporary = path.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(path)
+
+    def start_from(self, network: DenoiserNetwork) -> None:
+        """Begin with the weights of another network of the same shape."""
+        self.network.load_state_dict(network.state_dict())
+        self.average.load_state_dict(network.state_dict())
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same network shape."""

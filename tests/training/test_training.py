@@ -61,7 +61,7 @@ def test_binning_keeps_white_noise_at_its_level() -> None:
 
 def test_tiles_carry_bad_pixels_along() -> None:
     source = TileSource([Frame(np.full((20, 90), np.nan, np.float32), "x"), *frames()], 64, seed=2)
-    tiles, good = source.draw(40)
+    tiles, good, _noise = source.draw(40)
     assert tiles.shape == good.shape == (40, 64, 64)
     assert np.isfinite(tiles).all() and (tiles[~good] == 0).all() and not good.all()
 
@@ -99,7 +99,8 @@ def test_levels_hold_known_pixels_and_open_holes() -> None:
     generator = torch.Generator().manual_seed(0)
     observed, holes = torch.full((200, 16, 16), 0.5), torch.zeros(200, 16, 16, dtype=torch.bool)
     holes[:, 4:8, 4:8] = True
-    sigma = draw_levels(observed, holes, torch.randn(200, 16, 16, generator=generator), generator)
+    worlds = torch.arange(200).remainder(2).float()
+    sigma = draw_levels(observed, holes, torch.randn(200, 16, 16, generator=generator), worlds, generator)
     assert bool((sigma > 0).all())
     posterior = torch.isinf(sigma[:, 5, 5]) & (sigma[:, 0, 0] == 0.5)
     assert 0.3 < posterior.float().mean() < 0.6
