@@ -246,7 +246,7 @@ def test_strict_and_debug(tmp_path):
 
 
 def test_a_fault_of_ours_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("gencosmo.batch.one.write_filled", lambda *a: 1 / 0)
+    monkeypatch.setattr("gencosmo.io.fits_session.write_filled", lambda *a: 1 / 0)
     done = run("inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits")
     assert done.exit_code == 1
     assert "error[internal]: ZeroDivisionError" in done.stderr

@@ -14,10 +14,10 @@ from gencosmo.errors import GencosmoError, UsageError
 from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
-from gencosmo.io.hdus import FitsFile
+from gencosmo.io.session import Fingerprint
 from gencosmo.result import Result
 
-__all__ = ["OPS", "FileReport", "Hooks", "Job", "Target", "plane_seed", "prior_identity"]
+__all__ = ["OPS", "FileReport", "Hooks", "Job", "Target", "part_seed", "plane_seed", "prior_identity"]
 
 Target = Literal["frame", "scene"]
 Progress = Callable[[int, int], None]
@@ -87,7 +87,7 @@ class Job:
         if not 0 < self.max_fill <= 1:
             raise UsageError(f"max_fill is {self.max_fill:g}, expected a share above 0 and up to 1")
 
-    def digest(self, companions: Iterable[FitsFile] = ()) -> str:
+    def digest(self, companions: Iterable[Fingerprint] = ()) -> str:
         """Hash of everything that can change an output: all options, and the files they name."""
         words = {
             "op": self.op,
@@ -103,7 +103,7 @@ class Job:
             "floating": self.write.floating,
             "keep_samples": self.write.samples,
             "compress": self.write.compress,
-            "files": sorted(other.source.sha256() for other in companions),
+            "files": sorted(other.sha256() for other in companions),
         }
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -155,3 +155,8 @@ def plane_seed(seed: int, image: Image) -> int:
     digest.update(image.data.tobytes())
     digest.update(b"" if image.flags is None else image.flags.tobytes())
     return int.from_bytes(digest.digest()[:8], "big") >> 1
+
+
+def part_seed(seed: int, plane_hash: str) -> int:
+    """63 bits for a part of a plane from the run's seed and the hash of the whole plane."""
+    return int.from_bytes(sha256(f"{seed}:{plane_hash}".encode()).digest()[:8], "big") >> 1

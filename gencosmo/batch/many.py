@@ -10,13 +10,16 @@ from concurrent.futures import Executor, Future, as_completed, wait
 from gencosmo.batch.job import FileReport, Hooks, Job
 from gencosmo.batch.one import run_file
 from gencosmo.errors import Cancelled, GencosmoError, StorageError, UsageError
+from gencosmo.io.registry import output_name
 
 __all__ = ["output_path", "process_files"]
 
 
 def output_path(path_in: str, out_dir: str) -> str:
-    """Return the name of an output in a folder: the input's name, `.fz` dropped (outputs are not fpacked)."""
-    return os.path.join(out_dir, os.path.basename(path_in).removesuffix(".fz"))
+    """Return the name of an output in a folder: the input's name, `.fz` dropped (outputs are not fpacked); pictures and
+    foreign formats become OME-TIFF.
+    """
+    return os.path.join(out_dir, output_name(path_in))
 
 
 def process_files(

@@ -8,21 +8,17 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
-from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, plane_seed
+from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, part_seed, plane_seed
 from gencosmo.batch.rims import bright_rims
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.flags import count
-from gencosmo.image import Image, require_signal
-from gencosmo.io.atomic import check_output
-from gencosmo.io.filled import Filled, keep_filled
-from gencosmo.io.fits import ReadOptions, prepare, read_plane
-from gencosmo.io.fits_write import WriteOptions, copy_file, write_filled
-from gencosmo.io.hdus import FitsFile, open_fits
-from gencosmo.io.layout import Layout
-from gencosmo.io.provenance import read_provenance
+from gencosmo.image import Image
+from gencosmo.io.fits import ReadOptions
+from gencosmo.io.fits_write import WriteOptions
+from gencosmo.io.registry import open_session
+from gencosmo.io.session import Session
 from gencosmo.result import Result
 
 __all__ = ["STRICT", "package_version", "process_file", "run_file"]
@@ -116,54 +112,54 @@ def run_file(
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
-        with open_fits(path_in, job.read.limits) as file:
-            _run_open(file, report, job, hooks or Hooks(), resume=resume, dry_run=dry_run)
+        with open_session(path_in, job.read) as session:
+            _run_open(session, report, job, hooks or Hooks(), resume=resume, dry_run=dry_run)
     report.warnings = _pass_on(caught)
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _run_open(file: FitsFile, report: FileReport, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> None:
-    layouts = prepare(file, job.read)
-    report.profile = layouts[0].profile
+def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> None:
+    report.profile = session.profile
     if resume and os.path.exists(report.out):
-        _check_finished(file, report, job)
+        _check_finished(session, report, job)
         report.status = "skipped"
         return
-    check_output(report.out, overwrite=job.write.overwrite, inputs=[report.path])
-    done: list[Filled] = []
-    for layout in layouts:
+    session.check_output(report.out, job.write)
+    if not dry_run:
+        session.begin(report.out, job.write, job.digest(session.companions), resume=resume)
+    units = session.units()
+    for number, unit in enumerate(units):
         if hooks.cancel is not None and hooks.cancel.is_set():
             raise Cancelled(f"stopped before {report.path} was finished")
-        kept = _run_plane(file, layout, report, job, hooks, dry_run=dry_run)
-        done += [kept] if kept is not None else []
+        if dry_run or session.pending(unit):
+            shown = _share(hooks, number, len(units)) if session.quiet else hooks
+            _run_unit(session, unit, report, job, shown, dry_run=dry_run)
+    if session.quiet and not any(plane["masked"] for plane in report.planes) and not resume:
+        _warn("nothing to fill (0 masked pixels)", "nothing_to_fill")
     if dry_run:
         return
-    report.filled = sum(item.count for item in done)
-    if done:
-        write_filled(file, done, report.out, job.write)
-    else:
-        copy_file(file, report.out, overwrite=job.write.overwrite)
-    report.status = "done" if done else "copied"
+    report.filled = session.finish()
+    report.status = "done" if report.filled else "copied"
 
 
-def _run_plane(
-    file: FitsFile, layout: Layout, report: FileReport, job: Job, hooks: Hooks, *, dry_run: bool
-) -> Filled | None:
-    image = read_plane(file, layout, job.read)
+def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: Hooks, *, dry_run: bool) -> None:
+    image, label = session.read(unit), session.label(unit)
     for code, text in image.meta["doubts"]:
         if job.strict and code == "ambiguous_wcs":
-            raise InputError(f"{_label(layout)}: {text}", code=code, hint="mend the header, or leave --strict out")
-        _warn(f"{_label(layout)}: {text}", code)
+            raise InputError(f"{label}: {text}", code=code, hint="mend the header, or leave --strict out")
+        _warn(f"{label}: {text}", code)
     masked = int(image.mask.sum())
     report.planes.append(_describe(image, masked))
     if masked == 0:
-        _warn(f"{_label(layout)}: nothing to fill (0 masked pixels)", "nothing_to_fill")
-        return None
-    require_signal(image, max_fill=job.max_fill)
+        if not session.quiet:
+            _warn(f"{label}: nothing to fill (0 masked pixels)", "nothing_to_fill")
+        return
+    session.check(unit, image, job.max_fill)
     if dry_run:
-        return None
-    seed = plane_seed(job.seed, image)
+        return
+    key = session.plane_hash(unit)
+    seed = plane_seed(job.seed, image) if key is None else part_seed(job.seed, key)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
         result = OPS[job.op](image, job, seed, hooks)
@@ -171,10 +167,20 @@ def _run_plane(
     rims = bright_rims(image, result)
     if rims:
         hint = "the mask may be too small, see --grow"
-        _warn(f"{_label(layout)}: around {rims} holes the image is far above what was filled in; {hint}", "bright_rim")
+        _warn(f"{label}: around {rims} holes the image is far above what was filled in; {hint}", "bright_rim")
     if hooks.on_plane is not None:
         hooks.on_plane(image, result)
-    return keep_filled(layout, image, result, _provenance(file, layout, job, seed, result), samples=job.write.samples)
+    session.keep(unit, image, result, _provenance(session, unit, job, seed, result))
+
+
+def _share(hooks: Hooks, number: int, total: int) -> Hooks:
+    """Progress within one of many units as progress of the file, in thousandths of a unit."""
+    whole = hooks.progress
+    if whole is None:
+        return hooks
+    return Hooks(
+        lambda done, of: whole(1000 * number + 1000 * done // max(1, of), 1000 * total), hooks.cancel, hooks.on_plane
+    )
 
 
 def _describe(image: Image, masked: int) -> dict[str, Any]:
@@ -190,10 +196,6 @@ def _describe(image: Image, masked: int) -> dict[str, Any]:
         "unit": image.unit,
         "notes": list(image.meta["notes"]),
     }
-
-
-def _label(layout: Layout) -> str:
-    return f"HDU {layout.science.index}" + (f" {layout.science.name}" if layout.science.name else "")
 
 
 def _warn(text: str, code: str) -> None:
@@ -219,7 +221,7 @@ def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
     return told
 
 
-def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, result: Result) -> dict[str, str]:
+def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result) -> dict[str, str]:
     known: Mapping[str, Any] = result.provenance
     return {
         "GCMVERS": package_version(),
@@ -231,9 +233,9 @@ def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, result: Res
         "GCMSAMP": str(job.samples),
         "GCMSTEP": str(known.get("steps", job.steps or "")),
         "GCMTARG": job.target,
-        "GCMRUN": job.digest(file.companions),
-        "GCMPARNT": file.source.sha256(),
-        "GCMOF": layout.science.name or str(layout.science.index),
+        "GCMRUN": job.digest(session.companions),
+        "GCMPARNT": session.fingerprint.sha256(),
+        "GCMOF": session.name(unit),
         "GCMCOMP": job.write.compress,
         "GCMFIND": ",".join(job.read.find),
         "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
@@ -250,25 +252,12 @@ def package_version() -> str:
         return "uninstalled"
 
 
-def _check_finished(file: FitsFile, report: FileReport, job: Job) -> None:
+def _check_finished(session: Session, report: FileReport, job: Job) -> None:
     """Raise `exists` unless the output was made from this input by this job (or is its copy)."""
-    with open_fits(report.out, job.read.limits) as output:
-        rows = read_provenance(output)
-        if rows:
-            parent, run = file.source.sha256(), job.digest(file.companions)
-            if rows[-1].get("GCMPARNT") == parent and rows[-1].get("GCMRUN") == run:
-                return
-        elif _content(output) == _content(file):
-            return
+    if session.finished(report.out, session.fingerprint.sha256(), job.digest(session.companions)):
+        return
     raise UsageError(
         f"{report.out} exists and is not this job's output for {report.path}",
         code="exists",
         hint="it comes from another input or other options; --overwrite replaces it",
     )
-
-
-def _content(file: FitsFile) -> str:
-    digest = sha256()
-    for hdu in file.hdus:
-        digest.update(file.raw(hdu))
-    return digest.hexdigest()

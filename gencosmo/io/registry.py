@@ -1,6 +1,6 @@
-"""The table of file formats, and the two public functions that use it.
+"""The table of file formats, and the public functions that use it.
 
-A new format is one file with `sniff`, `read` and `write`, and one row in `FORMATS`.
+A new format is a module with `read` and `write`, one with `open_session`, and one row in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -9,50 +9,125 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gencosmo.errors import FormatError, InputError, UsageError
 
 if TYPE_CHECKING:
     from gencosmo.image import Image
+    from gencosmo.io.fits import ReadOptions
+    from gencosmo.io.session import Session
     from gencosmo.result import Result
 
-__all__ = ["FORMATS", "Format", "read", "write"]
+__all__ = ["FORMATS", "Format", "format_of", "named_format", "open_session", "output_name", "read", "write"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """One file format: the module that reads and writes it, its name endings, and how its files begin."""
+    """One file format.
+
+    `module` has `read` and `write`, `session` has `open_session` (`gencosmo.io.session`); `endings`: of its names;
+    `magic`: how its files begin; `folder`: names of files of which one lies in it when it is a folder.
+    """
 
     name: str
     module: str
+    session: str
     endings: tuple[str, ...]
     magic: tuple[bytes, ...]
+    folder: tuple[str, ...] = ()
 
+
+_STACK = ("gencosmo.io.stack_format", "gencosmo.io.stack_session")
 
 FORMATS: dict[str, Format] = {
     "fits": Format(
         "fits",
         "gencosmo.io.fits_format",
+        "gencosmo.io.fits_session",
         (".fits", ".fit", ".fts", ".fits.gz", ".fits.fz"),
         (b"SIMPLE  =", b"\x1f\x8b"),
     ),
+    "tiff": Format(
+        "tiff",
+        *_STACK,
+        (".tif", ".tiff", ".btf", ".tf8"),
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    ),
+    "zarr": Format("zarr", *_STACK, (".zarr",), (), ("zarr.json", ".zgroup", ".zattrs", ".zarray")),
+    "picture": Format("picture", *_STACK, (".png", ".jpg", ".jpeg"), (b"\x89PNG", b"\xff\xd8\xff")),
 }
-"""Formats by name. Heads are compared in this order; endings choose the format that is written."""
+"""Formats by name. An ending decides before how a file begins does; it also chooses the format that is written."""
 
 
-def _format_of(path: str) -> Any:
+def format_of(path: str) -> Format:
+    """Return the format of an input.
+
+    Raises
+    ------
+    InputError
+        `not_found`; `not_fits` when nothing here reads it.
+    """
+    if os.path.isdir(path):
+        return _format_of_folder(path)
     try:
         with open(path, "rb") as file:
             head = file.read(64)
     except OSError as error:
         what = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise InputError(f"{what}: {path}", code="not_found") from None
+    named = named_format(path)
+    if named is not None and not named.folder:
+        return named
     for row in FORMATS.values():
-        if head.startswith(row.magic):
-            return import_module(row.module)
+        if row.magic and head.startswith(row.magic):
+            return row
+    if head and find_spec("bioio") is not None:
+        return Format("bioio", *_STACK, (), ())
     start = f"it starts with {head[:8]!r}" if head else "it is empty"
-    raise FormatError(f"{path} is not a FITS file: {start}, expected b'SIMPLE  ='")
+    raise FormatError(
+        f"{path} is not a FITS file: {start}, expected b'SIMPLE  ='",
+        hint="nor TIFF, OME-Zarr, PNG or JPEG; pip install 'gencosmo[bioio]' reads more kinds of microscopy files",
+    )
+
+
+def named_format(path: str) -> Format | None:
+    """Return the format that the ending of a name stands for, None when it stands for none."""
+    name = path.rstrip("/" + os.sep).lower()
+    return next((row for row in FORMATS.values() if name.endswith(row.endings)), None)
+
+
+def _format_of_folder(path: str) -> Format:
+    for row in FORMATS.values():
+        if any(os.path.isfile(os.path.join(path, name)) for name in row.folder):
+            return row
+    if named_format(path) is FORMATS["zarr"]:
+        raise FormatError(f"{path} is a folder without zarr.json or .zgroup", code="not_zarr", hint="re-transfer it")
+    raise InputError(f"{path} is a folder, expected a file or an OME-Zarr folder", code="not_found")
+
+
+def open_session(path: str, options: ReadOptions) -> Session:
+    """Open a file for a run of `gencosmo.batch`.
+
+    Raises
+    ------
+    InputError, UsageError
+        With the code of the error table.
+    """
+    session: Session = import_module(format_of(path).session).open_session(path, options)
+    return session
+
+
+def output_name(path: str) -> str:
+    """Return the base name of an input's output: `.fz` is dropped, what cannot be written as it is becomes OME-TIFF."""
+    name = os.path.basename(path.rstrip("/" + os.sep)).removesuffix(".fz")
+    row = named_format(name)
+    if row is not None and row.name != "picture":
+        return name
+    if row is None and (os.path.isdir(path) or not os.path.exists(path) or format_of(path).name != "bioio"):
+        return name
+    return f"{os.path.splitext(name)[0]}.ome.tif"
 
 
 def read(
@@ -69,6 +144,11 @@ def read(
     find: tuple[str, ...] = (),
     section: tuple[slice, slice] | None = None,
     max_pixels: int | None = None,
+    axes: str | None = None,
+    channels: tuple[int, ...] | None = None,
+    t: int | None = None,
+    z: int | None = None,
+    saturation: float | None = None,
 ) -> Image:
     """Read one image of a file, with its noise and its mask.
 
@@ -96,6 +176,15 @@ def read(
         decoded. The image's `origin` tells where it was cut.
     max_pixels : int, optional
         Largest number of pixels that is decoded.
+    axes : str, optional
+        Files with axes only (TIFF, OME-Zarr, PNG, JPEG), as all that follow: a letter of TCZYXS for each axis of the
+        stored array, instead of what the file says.
+    channels : tuple of int, optional
+        Channels to read, from 0; default: all. Samples (RGB) count as channels.
+    t, z : int, optional
+        Which time and which plane of depth, from 0; needed where there are several.
+    saturation : float, optional
+        Value from which a pixel is flagged SATURATED.
 
     Returns
     -------
@@ -107,7 +196,12 @@ def read(
         With the code of the error table.
     """
     name = os.fspath(path)
-    image: Image = _format_of(name).read(
+    row = format_of(name)
+    asked = {"axes": axes, "channels": channels, "t": t, "z": z, "saturation": saturation}
+    stack = {key: value for key, value in asked.items() if value is not None}
+    if stack and row.name == "fits":
+        raise UsageError(f"{', '.join(stack)} means nothing for a FITS file")
+    image: Image = import_module(row.module).read(
         name,
         hdu=hdu,
         profile=profile,
@@ -120,6 +214,7 @@ def read(
         find=find,
         section=section,
         max_pixels=max_pixels,
+        **stack,
     )
     return image
 
@@ -156,10 +251,10 @@ def write(
         Disk full or folder not writable.
     """
     name = os.fspath(path)
-    for row in FORMATS.values():
-        if name.lower().endswith(row.endings):
-            source = None if like is None else os.fspath(like)
-            import_module(row.module).write(name, content, like=source, image=image, overwrite=overwrite)
-            return
+    row = named_format(name)
+    if row is not None:
+        source = None if like is None else os.fspath(like)
+        import_module(row.module).write(name, content, like=source, image=image, overwrite=overwrite)
+        return
     known = ", ".join(ending for row in FORMATS.values() for ending in row.endings)
     raise UsageError(f"{name}: the ending does not name a format", code="format", hint=f"known endings: {known}")

@@ -1,0 +1,136 @@
+"""FITS as `batch` sees it: every science plane is a unit, results wait in memory as filled pixels only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import TracebackType
+
+from gencosmo.errors import UsageError
+from gencosmo.image import Image, require_signal
+from gencosmo.io.atomic import check_output
+from gencosmo.io.filled import Filled, keep_filled
+from gencosmo.io.fits import ReadOptions, prepare, read_plane
+from gencosmo.io.fits_write import WriteOptions, copy_file, write_filled
+from gencosmo.io.hdus import FitsFile, open_fits
+from gencosmo.io.layout import Layout
+from gencosmo.io.provenance import read_provenance
+from gencosmo.io.session import Fingerprint
+from gencosmo.io.stack_options import StackRead
+from gencosmo.result import Result
+
+__all__ = ["FitsSession", "open_session"]
+
+
+def open_session(path: str, options: ReadOptions) -> FitsSession:
+    """Open a FITS file and find its science planes.
+
+    Raises
+    ------
+    InputError, UsageError
+        See `gencosmo.io.fits`; also when options are given that mean nothing for FITS.
+    """
+    if isinstance(options, StackRead) and options.words():
+        raise UsageError(f"{options.words()} means nothing for a FITS file", hint="it is for TIFF, OME-Zarr, PNG, JPEG")
+    return FitsSession(open_fits(path, options.limits), options)
+
+
+class FitsSession:
+    """An open FITS file; see `gencosmo.io.session.Session`."""
+
+    quiet = False
+
+    def __init__(self, file: FitsFile, options: ReadOptions) -> None:
+        self.path = file.path
+        self._file, self._read = file, options
+        try:
+            self._layouts = prepare(file, options)
+        except BaseException:
+            file.__exit__(None, None, None)
+            raise
+        self.profile = self._layouts[0].profile
+        self._done: list[Filled] = []
+        self._out, self._write = "", WriteOptions()
+
+    def __enter__(self) -> FitsSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the file as it lies on disk."""
+        return self._file.source
+
+    @property
+    def companions(self) -> Sequence[Fingerprint]:
+        """Of mask and noise files that are open by now."""
+        return [other.source for other in self._file.companions]
+
+    def units(self) -> Sequence[Layout]:
+        """Science planes."""
+        return self._layouts
+
+    def label(self, unit: Layout) -> str:
+        """HDU number and name."""
+        return f"HDU {unit.science.index}" + (f" {unit.science.name}" if unit.science.name else "")
+
+    def check_output(self, out: str, options: WriteOptions) -> None:
+        """See `gencosmo.io.atomic.check_output`."""
+        check_output(out, overwrite=options.overwrite, inputs=[self.path])
+
+    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool) -> None:
+        """Nothing is prepared: results wait in memory."""
+        self._out, self._write = out, options
+
+    def pending(self, unit: Layout) -> bool:
+        """A plane is always computed."""
+        return True
+
+    def read(self, unit: Layout) -> Image:
+        """See `gencosmo.io.fits.read_plane`."""
+        return read_plane(self._file, unit, self._read)
+
+    def check(self, unit: Layout, image: Image, max_fill: float) -> None:
+        """See `gencosmo.image.require_signal`."""
+        require_signal(image, max_fill=max_fill)
+
+    def plane_hash(self, unit: Layout) -> str | None:
+        """None: a unit is a whole plane."""
+        return None
+
+    def name(self, unit: Layout) -> str:
+        """HDU name, or its number."""
+        return unit.science.name or str(unit.science.index)
+
+    def keep(self, unit: Layout, image: Image, result: Result, provenance: Mapping[str, str]) -> int:
+        """See `gencosmo.io.filled.keep_filled`."""
+        kept = keep_filled(unit, image, result, provenance, samples=self._write.samples)
+        self._done.append(kept)
+        return kept.count
+
+    def finish(self) -> int:
+        """Write the file with the filled planes, or a copy of it."""
+        if self._done:
+            write_filled(self._file, self._done, self._out, self._write)
+        else:
+            copy_file(self._file, self._out, overwrite=self._write.overwrite)
+        return sum(item.count for item in self._done)
+
+    def finished(self, out: str, parent: str, run: str) -> bool:
+        """By the last row of its GCM_PROV, or by equal content."""
+        with open_fits(out, self._read.limits) as output:
+            rows = read_provenance(output)
+            if rows:
+                return rows[-1].get("GCMPARNT") == parent and rows[-1].get("GCMRUN") == run
+            return _content(output) == _content(self._file)
+
+
+def _content(file: FitsFile) -> str:
+    digest = sha256()
+    for hdu in file.hdus:
+        digest.update(file.raw(hdu))
+    return digest.hexdigest()

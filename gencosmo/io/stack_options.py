@@ -1,0 +1,38 @@
+"""Options that only images with axes have: TIFF, OME-Zarr, PNG, JPEG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gencosmo.io.fits import ReadOptions
+from gencosmo.io.fits_write import WriteOptions
+
+__all__ = ["StackRead", "StackWrite"]
+
+
+@dataclass(frozen=True)
+class StackRead(ReadOptions):
+    """How to understand a file with axes, besides `gencosmo.io.fits.ReadOptions`.
+
+    `axes`: a letter of TCZYXS for each axis of the stored array, instead of what the file says. `channels`: only these
+    are worked on; the others are copied. `saturation`: value from which a pixel is SATURATED. `times`, `depths`:
+    only these t and z.
+    """
+
+    axes: str | None = None
+    channels: tuple[int, ...] | None = None
+    saturation: float | None = None
+    times: tuple[int, ...] | None = None
+    depths: tuple[int, ...] | None = None
+
+    def words(self) -> str:
+        """Return the names of the options that are set, for messages."""
+        names = ("axes", "channels", "saturation", "times", "depths")
+        return ", ".join(name for name in names if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True)
+class StackWrite(WriteOptions):
+    """How to write a file with axes. `ngff`: version of OME-Zarr, 0.4 or 0.5; default: the input's, or 0.5."""
+
+    ngff: str | None = None
