@@ -66,6 +66,8 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
     Parameters
     ----------
     image : Image
+        ``meta["scaling"]``, a pair of background and noise per channel, replaces the measurement: a section of a large
+        plane is scaled as the whole.
     world : {"frame", "scene"}
         In the ``frame`` world good pixels are exact (level 0); in the ``scene`` world their level is the noise that
         ``image.ivar`` gives. Masked pixels are unknown in both.
@@ -95,7 +97,8 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
     for channel in range(channels):
         ivar = None if image.ivar is None else image.ivar[channel]
         good = ~mask[channel]
-        scaling = measure_scaling(data[channel], good, ivar)
+        told = image.meta.get("scaling")
+        scaling = measure_scaling(data[channel], good, ivar) if told is None else Scaling(*told[channel])
         if pedestal is not None:
             scaling = Scaling(0.0, scaling.noise)
         level = np.where(good, np.float32(0), np.float32(np.inf))
