@@ -77,12 +77,17 @@ def clipped_median(values: NDArray[np.float64], clip: float = 3.0, rounds: int =
 
 def _thin(plane: Float, good: NDArray[np.bool_]) -> tuple[Float, NDArray[np.bool_]]:
     """A central strip of whole rows, so that neighbours stay neighbours, with at most MAX_SAMPLE pixels."""
-    rows = max(8, MAX_SAMPLE // max(1, plane.shape[1]))
-    if plane.shape[0] <= rows:
-        return plane, good
-    blocks = np.array_split(np.arange(plane.shape[0]), 16)
-    chosen = np.concatenate([block[: max(3, rows // 16)] for block in blocks])
-    return plane[chosen], good[chosen]
+    chosen = sample_rows(*plane.shape)
+    return (plane, good) if chosen is None else (plane[chosen], good[chosen])
+
+
+def sample_rows(height: int, width: int) -> NDArray[np.intp] | None:
+    """Rows of a plane on which it is measured, None when that is all of them."""
+    rows = max(8, MAX_SAMPLE // max(1, width))
+    if height <= rows:
+        return None
+    blocks = np.array_split(np.arange(height), 16)
+    return np.concatenate([block[: max(3, rows // 16)] for block in blocks])
 
 
 def measure_scaling(plane: Float, good: NDArray[np.bool_], ivar: Float | None = None) -> Scaling:
