@@ -31,6 +31,7 @@ COMMANDS = (
     machine.doctor,
     machine.demo,
     priors.pack,
+    priors.train,
     machine.tune,
 )
 """In the order of `--help`; an underscore in a function's name is a hyphen in the command's."""

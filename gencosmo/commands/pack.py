@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
-
-from gencosmo.errors import GencosmoWarning
+from gencosmo.errors import FormatError, GencosmoWarning
+from gencosmo.io import read
 from gencosmo.io.atomic import check_output
 from gencosmo.io.fits import ReadOptions, prepare, read_plane
 from gencosmo.io.hdus import open_fits
-from gencosmo.scaling import measure_scaling
-from gencosmo.training.pack import MIN_SIDE, Frame, write_packed
+from gencosmo.training.pack import Frame, frames_of_image, write_packed
 
-__all__ = ["pack_files"]
+__all__ = ["frames_of_file", "pack_files"]
 
 
 def pack_files(paths: list[str], out: str, group: str) -> int:
@@ -28,20 +26,27 @@ def pack_files(paths: list[str], out: str, group: str) -> int:
         The output exists.
     """
     check_output(out, overwrite=False, inputs=paths)
-    return write_packed(out, (frame for path in paths for frame in _frames(path, group)))
+    return write_packed(out, (frame for path in paths for frame, _ in frames_of_file(path, group)))
 
 
-def _frames(path: str, group: str) -> Iterator[Frame]:
+def frames_of_file(path: str, group: str) -> Iterator[tuple[Frame, float | None]]:
+    """All usable science planes of a file with their pixel scale, where the file tells it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
     options = ReadOptions()
-    with warnings.catch_warnings(), open_fits(path) as file:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", GencosmoWarning)
-        for layout in prepare(file, options):
-            image = read_plane(file, layout, options)
-            good = ~image.mask
-            for channel in range(image.shape[0]):
-                values, seen = image.data[channel], good[channel]
-                if min(values.shape) < MIN_SIDE or seen.mean() < 0.5:
-                    continue
-                ivar = None if image.ivar is None else image.ivar[channel]
-                flux = measure_scaling(values, seen, ivar).to_flux(values)
-                yield Frame(np.where(seen, flux, np.nan).astype(np.float32), group)
+        try:
+            file = open_fits(path)
+        except FormatError:
+            image = read(path)  # another format, or the same error again
+            yield from ((frame, image.pixel_scale) for frame in frames_of_image(image, group))
+            return
+        with file:
+            for layout in prepare(file, options):
+                image = read_plane(file, layout, options)
+                yield from ((frame, image.pixel_scale) for frame in frames_of_image(image, group))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from gencosmo.errors import InputError
 from gencosmo.priors.cards import Card, file_sha256
 from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.looks import join_domains, measure_domain
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
 from gencosmo.priors.vector import make_vector
 from gencosmo.training.calibrate import calibrate
@@ -20,7 +21,7 @@ from gencosmo.training.data import hold_out
 from gencosmo.training.pack import Frame
 from gencosmo.training.trainer import Settings
 
-__all__ = ["export_prior", "recalibrate"]
+__all__ = ["export_prior", "read_checkpoint", "recalibrate", "write_prior"]
 
 WINDOWS: dict[str, Any] = {"core": 128, "halo": 32, "ramp": 8}
 
@@ -63,9 +64,38 @@ def export_prior(checkpoint: Path, facts: Path, frames: Sequence[Frame], folder:
     batches : int
         Validation batches for the calibration.
     """
+    known = tomllib.loads(facts.read_text())
+    return write_prior(read_checkpoint(checkpoint), known, *hold_out(frames), folder, batches)
+
+
+def write_prior(
+    state: dict[str, Any],
+    known: Mapping[str, Any],
+    train: Sequence[Frame],
+    held: Sequence[Frame],
+    folder: Path,
+    batches: int,
+    base: DiffusionPrior | None = None,
+) -> Path:
+    """The three files of a prior from a checkpoint's `state` and what is `known` about it; returns the card's path.
+
+    Parameters
+    ----------
+    state : dict
+        Of :func:`read_checkpoint`.
+    known : mapping
+        name, description, licence, pixel_scale, sigma_max, correlation_length, largest_hole, training.
+    train, held : sequence of Frame
+        What was trained on says what the prior knows; what was held out calibrates.
+    folder : Path
+        Where the files go.
+    batches : int
+        Validation batches for the calibration.
+    base : DiffusionPrior, optional
+        The prior that the training began with: its windows are kept, and what it knows counts as known.
+    """
     from safetensors.torch import save_file
 
-    state, known = read_checkpoint(checkpoint), tomllib.loads(facts.read_text())
     network, settings = network_of(state), Settings(**state["settings"])
     folder.mkdir(parents=True, exist_ok=True)
     card_file = folder / f"{known['name']}.json"
@@ -80,6 +110,7 @@ def export_prior(checkpoint: Path, facts: Path, frames: Sequence[Frame], folder:
         "minutes": round(state["elapsed"] / 60, 1),
         "seed": settings.seed,
     }
+    domain = measure_domain(frame.flux for frame in train)
     card = Card(
         name=known["name"],
         description=known["description"],
@@ -92,9 +123,11 @@ def export_prior(checkpoint: Path, facts: Path, frames: Sequence[Frame], folder:
         pixel_scale=tuple(known["pixel_scale"]),
         largest_hole=known["largest_hole"],
         training=training,
-        **WINDOWS,
+        domain=domain if base is None else join_domains(domain, base.card.domain),
+        **(WINDOWS if base is None else {key: getattr(base.card, key) for key in WINDOWS}),
     )
-    calibration = calibrate(network, hold_out(frames)[1], settings, card.weights_sha256, batches)
+    wide = replace(settings, batch=max(settings.batch, Settings.batch))
+    calibration = calibrate(network, held, wide, card.weights_sha256, batches)
     calibration.write(card_file.with_name(f"{card.name}.calibration.json"))
     card = replace(card, test_vector=make_vector(DiffusionPrior(network, card, calibration)))
     card.write(card_file)

@@ -6,7 +6,7 @@ names, so that a training machine needs neither astropy nor the original files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.errors import InputError
+from gencosmo.image import Image
+from gencosmo.scaling import measure_scaling
 
 MIN_SIDE = 16
 """Planes with a shorter side are not worth packing."""
+MIN_VALUES = 12
+"""Planes with fewer different values are masks and maps of flags, not images."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,18 @@ class Frame:
 
     flux: NDArray[np.float32]
     group: str
+
+
+def frames_of_image(image: Image, group: str) -> Iterator[Frame]:
+    """Channels of an image as frames of network flux; those too small, mostly masked or without tones are left out."""
+    good = ~image.mask
+    for channel in range(image.shape[0]):
+        values, seen = image.data[channel], good[channel]
+        if min(values.shape) < MIN_SIDE or seen.mean() < 0.5 or np.unique(values[seen][:5000]).size < MIN_VALUES:
+            continue
+        ivar = None if image.ivar is None else image.ivar[channel]
+        flux = measure_scaling(values, seen, ivar).to_flux(values)
+        yield Frame(np.where(seen, flux, np.nan).astype(np.float32), group)
 
 
 def write_packed(path: str | Path, frames: Iterable[Frame]) -> int:

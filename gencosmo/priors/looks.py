@@ -1,0 +1,160 @@
+"""What a frame looks like, in a few numbers that say whether a prior was trained on its kind.
+
+All statistics are medians or quantiles over pixels of the frame in network flux, so that no star, cosmic ray or
+unmasked column decides, and all are blind to background, gain and orientation. A card stores the range of each over the
+training frames (`measure_domain`), :mod:`gencosmo.tasks.domain` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["STATISTICS", "frame_looks", "join_domains", "measure_domain", "strange_looks"]
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+SIDE = 1024
+"""Larger frames are judged by their middle."""
+MIN_PIXELS = 2500
+"""Smaller frames are not judged: their own stars would decide."""
+FLOOR = 0.05
+"""Differences below this share of the noise count as this, in network flux."""
+BLANK = 3.0
+"""Pixels this near to the background, in network flux, are blank."""
+PROFILE_FLOOR = 0.3
+"""The same for the steps of a profile."""
+SLACK = {"neighbours": 0.3, "structure": 0.12, "direction": 0.5, "mosaic": 0.4, "steps": 0.1}
+"""Room beyond the training frames, at least: there are more ordinary frames than anybody trains on."""
+
+STATISTICS: dict[str, str] = {
+    "neighbours": "neighbouring pixels hardly differ: strongly resampled, or enlarged",
+    "structure": "structure fills the frame down to a few pixels and little blank sky is left, as on the Sun or in a "
+    "photograph",
+    "direction": "rows and columns differ as in a spectrum",
+    "mosaic": "pixels alternate in cells of 2x2, as in a raw frame of a colour camera",
+    "steps": "most pixels share one value: counts of few photons, or values rounded far above the noise",
+}
+"""Name of each statistic, and what it means when a frame lies beyond the range of its card."""
+
+
+def _differences(flux: Float, good: Mask, lag: int, axis: int) -> Float:
+    """Absolute differences of good pixels `lag` apart along one axis."""
+    near = tuple(slice(None, -lag) if a == axis else slice(None) for a in (0, 1))
+    far = tuple(slice(lag, None) if a == axis else slice(None) for a in (0, 1))
+    both = good[near] & good[far]
+    return np.asarray(np.abs(flux[far][both] - flux[near][both]))
+
+
+def _log_ratio(a: float, b: float, floor: float = FLOOR) -> float:
+    return float(np.log2((a + floor) / (b + floor)))
+
+
+def _roughness(flux: Float, good: Mask) -> tuple[float, float]:
+    """Median differences 1 and 4 pixels apart over those 2 pixels apart, in octaves; both 0 for white noise.
+
+    Smooth structure gives -1 and +1.
+    """
+    near, middle, far = (
+        float(np.mean([np.median(_differences(flux, good, lag, axis)) for axis in (0, 1)])) for lag in (1, 2, 4)
+    )
+    return _log_ratio(near, middle), _log_ratio(far, middle)
+
+
+def _profile(flux: Float, good: Mask, axis: int) -> Float:
+    """Medians of the good pixels along an axis, of the lines that have any."""
+    some = good.any(axis)
+    lines = np.where(good, flux, np.nan).compress(some, axis=1 - axis)
+    return np.asarray(np.nanmedian(lines, axis=axis))
+
+
+def _direction(flux: Float, good: Mask) -> float:
+    """How much rows and columns differ, in octaves: in large differences 8 pixels apart, and in the steps of the
+    profiles along the axes; the smaller of the two counts, because a single trail has only one.
+    """
+    steep = [float(np.quantile(_differences(flux, good, 8, axis), 0.9)) for axis in (0, 1)]
+    profiles = [_profile(flux, good, axis) for axis in (0, 1)]
+    rough = [float(np.quantile(np.abs(np.diff(p)), 0.9)) if p.size > 8 else 0.0 for p in profiles]
+    return min(abs(_log_ratio(*steep)), abs(_log_ratio(rough[0], rough[1], PROFILE_FLOOR)))
+
+
+def _mosaic(flux: Float, good: Mask) -> float:
+    """Largest median of the three patterns that a 2x2 cell can hold, in units of the noise of a pixel."""
+    height, width = (side // 2 * 2 for side in flux.shape)
+    cells = (height // 2, 2, width // 2, 2)
+    whole = good[:height, :width].reshape(cells).all((1, 3))
+    a, b, c, d = (flux[:height, :width].reshape(cells)[:, i, :, j][whole] for i in (0, 1) for j in (0, 1))
+    if a.size == 0:
+        return 0.0
+    return float(max(abs(np.median(x)) for x in (a + d - b - c, a + b - c - d, a + c - b - d)) / 2)
+
+
+def _steps(flux: Float, good: Mask) -> float:
+    """Share of the most common value, padding with one value aside; fine digitisation gives a few per cent."""
+    same = np.ones(flux.shape, bool)
+    for axis in (0, 1):
+        for shift in (1, -1):
+            same &= np.roll(flux, shift, axis) == flux
+    varied = flux[good & ~same]
+    return float(np.unique(varied, return_counts=True)[1].max() / good.sum()) if varied.size else 1.0
+
+
+def frame_looks(flux: Float, good: Mask) -> dict[str, float]:
+    """The statistics of one plane.
+
+    Parameters
+    ----------
+    flux : array (H, W)
+        Network flux, see :mod:`gencosmo.scaling`.
+    good : bool array (H, W)
+        Pixels to look at.
+
+    Returns
+    -------
+    dict
+        Empty for planes too small to tell.
+    """
+    top, left = (max(0, side - SIDE) // 2 for side in flux.shape)
+    flux, good = flux[top : top + SIDE, left : left + SIDE], good[top : top + SIDE, left : left + SIDE]
+    if good.sum() < MIN_PIXELS or min(flux.shape) < 24:
+        return {}
+    near, far = _roughness(flux, good)
+    blank = float(np.mean(np.abs(flux[good]) < BLANK))
+    return {
+        "neighbours": near,
+        "structure": far * (1 - blank),
+        "direction": _direction(flux, good),
+        "mosaic": _mosaic(flux, good),
+        "steps": _steps(flux, good),
+    }
+
+
+def measure_domain(planes: Iterable[Float]) -> dict[str, tuple[float, float]]:
+    """Accepted range of each statistic, for a card: that of frames of network flux (NaN = bad), and some room.
+
+    The room is `SLACK`, or half of the way from the median frame to the extreme one where that is more.
+    """
+    seen = [found for flux in planes if (found := frame_looks(np.nan_to_num(flux), np.isfinite(flux)))]
+    ranges = {}
+    for name in STATISTICS if seen else ():
+        values = np.array([looks[name] for looks in seen])
+        low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
+        room = [max(SLACK[name], 0.5 * abs(end - middle)) for end in (low, high)]
+        ranges[name] = (round(low - room[0], 4), round(high + room[1], 4))
+    return ranges
+
+
+def join_domains(
+    one: Mapping[str, tuple[float, float]], other: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Ranges that cover both."""
+    if not one or not other:
+        return dict(one or other)
+    return {k: (min(one[k][0], other[k][0]), max(one[k][1], other[k][1])) for k in one.keys() & other.keys()}
+
+
+def strange_looks(looks: Mapping[str, float], domain: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names of the statistics that lie beyond a card's range."""
+    return [n for n, value in looks.items() if n in domain and not domain[n][0] <= value <= domain[n][1]]
