@@ -7,12 +7,12 @@ import gzip
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 from gencosmo.errors import StorageError, UsageError, digits
 
-__all__ = ["check_output", "write_atomic"]
+__all__ = ["check_output", "write_all_atomic", "write_atomic"]
 
 Chunk = bytes | memoryview
 
@@ -49,26 +49,72 @@ def write_atomic(path: str, chunks: Iterable[Chunk], *, overwrite: bool = False)
     StorageError
         Disk full or folder not writable; nothing is left behind.
     """
-    path = os.fspath(path)
-    check_output(path, overwrite=overwrite)
+    write_all_atomic([(os.fspath(path), chunks)], overwrite=overwrite)
+
+
+def write_all_atomic(outputs: Sequence[tuple[str, Iterable[Chunk]]], *, overwrite: bool = False) -> None:
+    """Write several files that belong together: all of them appear, in this order at the very end, or none.
+
+    The last one stands for the whole. What was there before is put back when a rename fails; a machine that stops
+    between two renames leaves the earlier ones without the last.
+
+    Raises
+    ------
+    UsageError, StorageError
+        As `write_atomic`.
+    """
+    for path, _ in outputs:
+        check_output(path, overwrite=overwrite)
+    parts: list[tuple[str, str]] = []
+    try:
+        for path, chunks in outputs:
+            _stage(path, chunks, parts)
+        for path, _ in outputs:
+            check_output(path, overwrite=overwrite)
+        _put_in_place(parts)
+    finally:
+        for _, part in parts:
+            if os.path.exists(part):
+                os.unlink(part)
+
+
+def _stage(path: str, chunks: Iterable[Chunk], parts: list[tuple[str, str]]) -> None:
+    """Write a file beside its place."""
     folder, name = os.path.split(os.path.abspath(path))
-    part = ""
     try:
         handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+        parts.append((path, part))
         with os.fdopen(handle, "wb") as file:
             _write(file, chunks, packed=name.endswith(".gz"))
             file.flush()
             os.fsync(file.fileno())
         os.chmod(part, 0o666 & ~_umask())
-        check_output(path, overwrite=overwrite)
-        os.replace(part, path)
-        part = ""
-        _sync_folder(folder)
     except OSError as error:
         raise _storage(error, path, folder) from error
-    finally:
-        if part and os.path.exists(part):
-            os.unlink(part)
+
+
+def _put_in_place(parts: Sequence[tuple[str, str]]) -> None:
+    done: list[tuple[str, str]] = []
+    try:
+        for path, part in parts:
+            before = ""
+            if len(parts) > 1 and os.path.exists(path):
+                before = f"{part}.before"
+                os.replace(path, before)
+            done.append((path, before))
+            os.replace(part, path)
+    except OSError as error:
+        for path, before in reversed(done):
+            if before:
+                os.replace(before, path)
+            elif os.path.exists(path):
+                os.unlink(path)
+        raise _storage(error, path, os.path.dirname(os.path.abspath(path))) from error
+    for _, before in done:
+        if before:
+            os.unlink(before)
+    for folder in {os.path.dirname(os.path.abspath(path)) for path, _ in done}:
+        _sync_folder(folder)
 
 
 def _write(file: IO[bytes], chunks: Iterable[Chunk], *, packed: bool) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gencosmo.io.cards import BLOCK, Cards
+from gencosmo.io.cards import Cards
 from gencosmo.io.hdus import FitsFile, Hdu
 
-__all__ = ["data_sum", "stamp", "wrong_sums"]
+__all__ = ["data_sum", "stamp", "stamp_total", "wrong_sums"]
 
 _PUNCTUATION = (*range(0x3A, 0x41), *range(0x5B, 0x61))
 
@@ -40,7 +40,11 @@ def _encode(value: int) -> str:
 
 def stamp(cards: Cards, data: bytes | memoryview) -> bytes:
     """Set DATASUM and CHECKSUM in the cards of an HDU with these padded data; return the header's bytes."""
-    total = data_sum(data)
+    return stamp_total(cards, data_sum(data))
+
+
+def stamp_total(cards: Cards, total: int) -> bytes:
+    """Set DATASUM and CHECKSUM in the cards of an HDU whose data have this sum; return the header's bytes."""
     cards.set("DATASUM", str(total), "data unit checksum")
     cards.set("CHECKSUM", "0" * 16, "HDU checksum")
     cards.set("CHECKSUM", _encode(data_sum(cards.tobytes(), total)), "HDU checksum")
@@ -56,8 +60,9 @@ def wrong_sums(file: FitsFile, hdu: Hdu) -> list[str]:
     seal = hdu.cards.text("CHECKSUM")
     if not told and not seal:
         return []
-    data = bytes(file.source.view(hdu.data, hdu.stop))
-    total = data_sum(data.ljust(-(-len(data) // BLOCK) * BLOCK, b"\0"))
+    total = 0
+    for piece in file.pieces(hdu, data_only=True):
+        total = data_sum(bytes(piece).ljust(-(-len(piece) // 4) * 4, b"\0"), total)
     wrong = ["DATASUM"] if told and told != str(total) else []
     header = bytes(file.source.view(hdu.start, hdu.data))
     if seal and data_sum(header, total) not in (0, 0xFFFFFFFF):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from gencosmo.errors import InputError
 from gencosmo.io.hdus import FitsFile, Hdu, open_fits
@@ -22,11 +23,14 @@ def split_path(text: str) -> tuple[str, str | None]:
     return match.group(1), match.group(2)
 
 
-def open_companion(file: FitsFile, text: str, *, like: Hdu) -> PlaneRef:
+def open_companion(
+    file: FitsFile, text: str, *, like: Hdu, rename: Callable[[str], str | None] | None = None
+) -> PlaneRef:
     """Open another file and find the plane that belongs to the science HDU `like`.
 
     The HDU in brackets when given; else the one with the same EXTNAME and EXTVER, else the only image of the
-    file. The file is closed together with `file`.
+    file. The file is closed together with `file`. `rename`: for partners that a survey names after the image, what
+    the partner of an output is called.
 
     Raises
     ------
@@ -41,6 +45,7 @@ def open_companion(file: FitsFile, text: str, *, like: Hdu) -> PlaneRef:
     else:
         other = open_fits(path, file.limits)
         file.companions.append(other)
+    other.partner_name = rename or other.partner_name
     if key is not None:
         return PlaneRef(other, other.select(key))
     images = other.images()

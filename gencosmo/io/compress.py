@@ -10,15 +10,16 @@ from __future__ import annotations
 import gzip
 import io
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.io.build import sealed
+from gencosmo.io.build import Spool, sealed
 from gencosmo.io.cards import BLOCK, Cards, Value, format_card
 
-__all__ = ["COMPRESSIONS", "can_compress", "compressed_hdu"]
+__all__ = ["COMPRESSIONS", "can_compress", "compressed_hdu", "compressed_planes"]
 
 COMPRESSIONS = ("auto", "none", "gzip", "rice")
 """`auto`: a plane that came compressed goes back compressed without loss; `none`: never; others: always."""
@@ -49,12 +50,35 @@ def compressed_hdu(cards: Cards, stored: NDArray[Any], method: str) -> list[byte
     method : {"gzip", "rice"}
         GZIP_2 without loss; RICE_1, which is without loss for integers only.
     """
-    stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
-    structure, data = _rice(stored) if method == "rice" else _gzip(stored)
-    if stored.dtype.kind == "f":
+    if method == "rice":
+        structure, data = _rice(stored.astype(stored.dtype.newbyteorder(">"), copy=False))
+        return sealed(_joined(cards, structure, stored.dtype), data)
+    long = [n for n in stored.shape if n > 1] or [1]
+    planes = stored.reshape(-1, *([1] * (2 - len(long)) + long)[-2:])
+    return list(compressed_planes(cards, planes, stored.shape, stored.dtype))
+
+
+def compressed_planes(
+    cards: Cards, planes: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Iterator[bytes]:
+    """Yield header and data of an image compressed without loss (GZIP_2) whose planes, (H, W), come one by one."""
+    rows = _tile_rows(shape)
+    spool, sizes = Spool(), []
+    for plane in planes:
+        stored = plane.astype(dtype.newbyteorder(">"), copy=False)
+        for start in range(0, stored.shape[0], rows):
+            part = gzip.compress(_shuffled(stored[start : start + rows]), 6, mtime=0)
+            spool.write(part)
+            sizes.append(len(part))
+    structure, table = _gzip_table(np.array(sizes, dtype=np.int64), shape, dtype)
+    yield from spool.seal(_joined(cards, structure, dtype), table)
+
+
+def _joined(cards: Cards, structure: bytes, dtype: np.dtype[Any]) -> Cards:
+    """The cards that describe the compression, then those of the image that do not describe its structure."""
+    if dtype.kind == "f":
         cards = cards.filtered(lambda key: key != "ZBLANK")
-    own = _place(cards) + cards.filtered(lambda key: not _STRUCTURE.match(key)).raw()
-    return sealed(Cards(structure + own), data)
+    return Cards(structure + _place(cards) + cards.filtered(lambda key: not _STRUCTURE.match(key)).raw())
 
 
 def _place(cards: Cards) -> bytes:
@@ -67,37 +91,43 @@ def _place(cards: Cards) -> bytes:
     return "".join(format_card(key, value) for key, value in rows).encode()
 
 
-def _gzip(stored: NDArray[Any]) -> tuple[bytes, bytes]:
-    height, width = stored.shape[-2] if stored.ndim > 1 else 1, stored.shape[-1]
-    rows = max(1, min(height, _TILE // width))
-    parts = [
-        gzip.compress(_shuffled(plane[start : start + rows]), 6, mtime=0)
-        for plane in stored.reshape(-1, height, width)
-        for start in range(0, height, rows)
-    ]
-    sizes = np.array([len(part) for part in parts], dtype=np.int64)
+def _image_axes(shape: tuple[int, ...]) -> list[int]:
+    """The last two axes that are longer than one; what axes of length one do not change."""
+    return [axis for axis, n in enumerate(shape) if n > 1][-2:]
+
+
+def _tile_rows(shape: tuple[int, ...]) -> int:
+    lengths = [shape[axis] for axis in _image_axes(shape)]
+    height, width = [1, 1, *lengths][-2:]
+    return max(1, min(height, _TILE // width))
+
+
+def _gzip_table(sizes: NDArray[np.int64], shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[bytes, bytes]:
+    """Cards and rows of the table that points to compressed tiles of these sizes, which follow it."""
     wide = int(sizes.sum()) >= 1 << 31
     places = np.stack([sizes, np.cumsum(sizes) - sizes], axis=1).astype(">i8" if wide else ">i4")
-    tiles = (width, rows, *(1 for _ in stored.shape[:-2]))[: stored.ndim]
+    tiles = [1] * len(shape)
+    for axis, length in zip(reversed(_image_axes(shape)), (None, _tile_rows(shape)), strict=False):
+        tiles[axis] = shape[axis] if length is None else length
     cards: list[tuple[str, Value]] = [
         ("XTENSION", "BINTABLE"),
         ("BITPIX", 8),
         ("NAXIS", 2),
         ("NAXIS1", 16 if wide else 8),
-        ("NAXIS2", len(parts)),
+        ("NAXIS2", len(sizes)),
         ("PCOUNT", int(sizes.sum())),
         ("GCOUNT", 1),
         ("TFIELDS", 1),
         ("TTYPE1", "COMPRESSED_DATA"),
         ("TFORM1", f"1{'Q' if wide else 'P'}B({int(sizes.max())})"),
         ("ZIMAGE", True),
-        ("ZBITPIX", stored.dtype.itemsize * (-8 if stored.dtype.kind == "f" else 8)),
-        ("ZNAXIS", stored.ndim),
-        *((f"ZNAXIS{i}", n) for i, n in enumerate(reversed(stored.shape), start=1)),
-        *((f"ZTILE{i}", n) for i, n in enumerate(tiles, start=1)),
+        ("ZBITPIX", dtype.itemsize * (-8 if dtype.kind == "f" else 8)),
+        ("ZNAXIS", len(shape)),
+        *((f"ZNAXIS{i}", n) for i, n in enumerate(reversed(shape), start=1)),
+        *((f"ZTILE{i}", n) for i, n in enumerate(reversed(tiles), start=1)),
         ("ZCMPTYPE", "GZIP_2"),
     ]
-    return "".join(format_card(*card) for card in cards).encode(), places.tobytes() + b"".join(parts)
+    return "".join(format_card(*card) for card in cards).encode(), places.tobytes()
 
 
 def _shuffled(tile: NDArray[Any]) -> bytes:

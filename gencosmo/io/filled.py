@@ -5,9 +5,8 @@ A mosaic file holds dozens of planes; keeping only what changed keeps a run of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,21 @@ from gencosmo.image import Image
 from gencosmo.io.layout import Layout
 from gencosmo.result import Result
 
-__all__ = ["Filled", "keep_filled"]
+__all__ = ["Filled", "keep_filled", "split_planes"]
 
 
 @dataclass(frozen=True)
 class Filled:
-    """The filled pixels of one science plane, in the order of `where` (row-major).
+    """The filled pixels of one science plane, in row-major order.
 
-    `where`: (C, H, W), True where a pixel is written. `shape`: the shape that new planes get. `kinds`: 1
-    filled, + 2 in a hole too large, + 4 by a prior out of its domain. `causes`: flags of the filled pixels, kept
-    when some of them are in no plane of the file (finders).
+    `size`: (H, W). `places`: where they are in the flat plane. `kinds`: 1 filled, + 2 in a hole too large, + 4 by a
+    prior out of its domain. `samples`: (S, H, W). `causes`: flags of the filled pixels, kept when some of them are in
+    no plane of the file (finders).
     """
 
     layout: Layout
-    where: NDArray[np.bool_]
-    shape: tuple[int, ...]
+    size: tuple[int, int]
+    places: NDArray[np.int64]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     kinds: NDArray[np.uint8]
@@ -47,11 +46,12 @@ class Filled:
         """Number of filled pixels."""
         return int(self.mean.size)
 
-    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values of the filled pixels as a whole plane, zero elsewhere."""
-        plane = np.zeros(self.where.shape, values.dtype)
-        plane[self.where] = values
-        return plane.reshape(self.shape)
+    @property
+    def where(self) -> NDArray[np.bool_]:
+        """True where a pixel is written, (H, W)."""
+        plane = np.zeros(self.size, np.bool_)
+        plane.reshape(-1)[self.places] = True
+        return plane
 
 
 def keep_filled(
@@ -64,6 +64,8 @@ def keep_filled(
 ) -> Filled:
     """Take from a result what the file needs; reference and non-science pixels are not written.
 
+    Image and result are of one plane; `split_planes` makes planes of a cube.
+
     Raises
     ------
     InputError
@@ -72,6 +74,8 @@ def keep_filled(
     """
     if result.mean.size != image.data.size:
         raise InputError(f"result has shape {result.mean.shape}, image {image.shape}", code="shape_mismatch")
+    if image.shape[0] != 1:
+        raise InputError(f"a plane has one channel, this image has {image.shape[0]}", code="channels")
     where = np.zeros(image.shape, np.bool_) if result.filled is None else result.filled.reshape(image.shape).copy()
     if image.flags is not None:
         where &= (image.flags & np.uint32(bits("REFERENCE"))) == 0
@@ -86,17 +90,48 @@ def keep_filled(
         )
     return Filled(
         layout=layout,
-        where=where,
-        shape=result.mean.shape,
+        size=image.shape[1:],
+        places=np.flatnonzero(where),
         mean=mean,
         std=std,
         kinds=_kinds(image, result, where),
         target=result.target,
         unit=image.unit,
-        samples=result.samples if samples else None,
+        samples=result.samples.reshape(-1, *image.shape[1:]) if samples and result.samples is not None else None,
         causes=image.flags[where] if image.meta.get("found") and image.flags is not None else None,
-        provenance=dict(provenance or {}) | {"GCMNFILL": str(mean.size)},
+        provenance=dict(provenance or {}) | _counts(layout, mean.size),
     )
+
+
+def split_planes(layout: Layout, image: Image, result: Result) -> Iterator[tuple[Layout, Image, Result]]:
+    """Yield layout, image and result of each plane of a cube; a single plane as it is."""
+    channels, height, width = image.shape
+    layouts = layout.each_plane() if layout.plane is None else [layout]
+    if channels == 1 or len(layouts) != channels:
+        yield layout, image, result
+        return
+    part = (1, height, width)
+    for k, one in enumerate(layouts):
+        cut = {name: None if (a := getattr(image, name)) is None else a[k : k + 1] for name in ("ivar", "flags")}
+        yield (
+            one,
+            image.replace(data=image.data[k : k + 1], **cut, psf=None, background=None),
+            Result(
+                result.mean.reshape(image.shape)[k].reshape(part),
+                result.std.reshape(image.shape)[k].reshape(part),
+                filled=None if result.filled is None else result.filled.reshape(image.shape)[k].reshape(part),
+                flags=None if result.flags is None else result.flags.reshape(image.shape)[k].reshape(part),
+                samples=None if result.samples is None else result.samples.reshape(-1, *image.shape)[:, k : k + 1],
+                target=result.target,
+                unit=result.unit,
+                provenance=result.provenance,
+            ),
+        )
+
+
+def _counts(layout: Layout, filled: int) -> dict[str, str]:
+    plane = {} if layout.plane is None else {"GCMPLANE": str(layout.plane + 1)}
+    return {"GCMNFILL": str(filled)} | plane
 
 
 def _kinds(image: Image, result: Result, where: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -20,15 +20,17 @@ from gencosmo.flags import FILL_BITS, bits, count
 from gencosmo.image import Image, shape_text
 from gencosmo.io.cards import Cards
 from gencosmo.io.companion import open_companion
-from gencosmo.io.hdus import FitsFile, Hdu, Limits, open_fits
+from gencosmo.io.decode import decode_together, recall
+from gencosmo.io.earlier import earlier_plane
+from gencosmo.io.hdus import FitsFile, Limits, open_fits
 from gencosmo.io.layout import NOISE_KINDS, Layout, PlaneRef
-from gencosmo.io.noise import read_noise
-from gencosmo.io.pixels import Pixels, Section, load
+from gencosmo.io.noise import read_noise, restore_exact
+from gencosmo.io.pixels import Pixels, Section, is_byte_mask, load, load_beside, remember_decoded
 from gencosmo.io.profiles import layouts_of
 from gencosmo.io.wcs import origin_of, pixel_scale, wcs_notes
 from gencosmo.ops.ingest import ingest
 
-__all__ = ["ReadOptions", "prepare", "read_fits", "read_plane"]
+__all__ = ["ReadOptions", "prepare", "read_fits", "read_plane", "whole_layouts"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,17 @@ def read_fits(path: str, options: ReadOptions | None = None, section: Section | 
     """
     options = options or ReadOptions()
     with open_fits(path, options.limits) as file:
-        layout = prepare(file, options)[0]
+        layout = whole_layouts(file, options)[0]
         return read_plane(file, layout, options, section)
 
 
 def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
-    """Return the science planes to read, with the planes of other files that the user named put in."""
+    """Return the science planes to read; of a cube every plane on its own, so that one at a time is in memory."""
+    return [plane for layout in whole_layouts(file, options) for plane in layout.each_plane()]
+
+
+def whole_layouts(file: FitsFile, options: ReadOptions) -> list[Layout]:
+    """Return the science images to read, with the planes of other files that the user named put in."""
     profile = options.profile
     if profile == "auto" and options.weight and not options.ivar:
         profile = "weight" if not _has_planes(file) else "auto"
@@ -109,7 +116,9 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     `meta` of the image tells `path`, `hdu`, `profile`, `counts` (pixels by flag), `planes` (pixels by survey
     plane), `noise_source`, `found` (by finders), `notes`, and `doubts` about the WCS as (code, text).
     """
-    pixels = load(file, layout.science, section)
+    if section is None and layout.plane is None:
+        _decode_ahead(file, layout)
+    pixels = load(file, layout.science, section, layout.plane)
     planes = pixels.planes()
     _warn_infinite(planes)
     marks, survey = _read_mask(layout, options, planes.shape, section)
@@ -120,7 +129,8 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
         marks = _join(marks, zeroed)
     if options.mask is not None:
         ref = open_companion(file, options.mask, like=layout.science)
-        marks = _join(marks, _user_mask(ref, planes.shape, section))
+        marks = _join(marks, _user_mask(ref, planes.shape, section, layout))
+    marks = _join(marks, _filled_before(file, layout, planes.shape, section))
     data, ivar, flags = ingest(
         planes,
         bscale=pixels.bscale,
@@ -133,6 +143,7 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     if noise is None:
         ivar = None
     else:
+        restore_exact(layout, noise, ivar, flags)
         _distrust(flags)
     if np.bitwise_and.reduce(flags, axis=None) & bits("NO_DATA"):
         raise InputError("image has no finite pixel", code="no_signal")
@@ -164,10 +175,11 @@ def _assemble(
     meta: dict[str, Any],
 ) -> Image:
     cards = pixels.cards
-    doubts = wcs_notes(cards)
+    doubts = [] if layout.plane else wcs_notes(cards)  # the planes of a cube share a header
     words = {
         "path": file.path,
         "hdu": layout.science.index,
+        "plane": layout.plane,
         "profile": layout.profile,
         "counts": count(flags),
         "notes": (*layout.notes, *(text for _, text in doubts)),
@@ -220,22 +232,43 @@ def _read_mask(
                 code="mask_planes",
             )
         return None, {}
-    values = _mask_values(layout.dq, layout.science, shape, section)
+    values = _mask_values(layout, layout.dq, section)
     chosen = layout.planes if options.mask_planes is None else layout.planes.choose(options.mask_planes)
     return _fit("mask", chosen.translate(values), shape), chosen.counts(values)
 
 
-def _mask_values(ref: PlaneRef, science: Hdu, shape: tuple[int, ...], section: Section | None) -> NDArray[np.int64]:
-    if section is None or len(ref.hdu.shape) == 2:
-        return load(ref.file, ref.hdu, section).mask_values(shape)
-    return load(ref.file, ref.hdu).mask_values(science.shape)[(..., *section)]
+def _mask_values(layout: Layout, ref: PlaneRef, section: Section | None) -> NDArray[np.int64]:
+    if is_byte_mask(ref.hdu, layout.science):
+        values = load(ref.file, ref.hdu).mask_values(layout.science.shape)
+        return values if section is None else values[(..., *section)]
+    return load_beside(layout, ref, "mask", section).integers()
 
 
-def _user_mask(ref: PlaneRef, shape: tuple[int, ...], section: Section | None) -> NDArray[np.uint32]:
-    plane = load(ref.file, ref.hdu, section)
+def _user_mask(ref: PlaneRef, shape: tuple[int, ...], section: Section | None, layout: Layout) -> NDArray[np.uint32]:
+    plane = load_beside(layout, ref, "mask", section)
     stored = plane.planes()
     bad = stored * plane.bscale + plane.bzero != 0 if plane.bzero or plane.bscale != 1 else stored != 0
     return _fit("mask", np.where(bad, np.uint32(bits("USER")), np.uint32(0)), shape)
+
+
+def _filled_before(
+    file: FitsFile, layout: Layout, shape: tuple[int, ...], section: Section | None
+) -> NDArray[np.uint32] | None:
+    """FILLED where an earlier run put an estimate: told, and taken as it is."""
+    hdu = earlier_plane(file, layout.science, "GCM_FILL")
+    if hdu is None or hdu.planes not in (1, layout.science.planes):
+        return None
+    filled = load(file, hdu, section, layout.plane).planes()
+    return np.where(filled > 0, np.uint32(bits("FILLED")), np.uint32(0)) if filled.shape == shape else None
+
+
+def _decode_ahead(file: FitsFile, layout: Layout) -> None:
+    """Decode the compressed planes of one image side by side, and keep them at hand."""
+    refs = [PlaneRef(file, layout.science), *(ref for ref in (layout.noise, layout.dq) if ref is not None)]
+    for other in {id(ref.file): ref.file for ref in refs}.values():
+        wanted = {ref.hdu.index: ref.hdu for ref in refs if ref.file is other and not recall(other, ref.hdu, None)}
+        for index, (stored, cards) in decode_together(other, wanted.values()).items():
+            remember_decoded(other, wanted[index], stored, cards)
 
 
 def _fit(name: str, plane: NDArray[np.uint32], shape: tuple[int, ...]) -> NDArray[np.uint32]:

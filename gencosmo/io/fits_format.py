@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gencosmo.errors import UsageError
 from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
 from gencosmo.io.build import empty_primary, flag_cards, image_hdu
 from gencosmo.io.cards import Value
-from gencosmo.io.filled import keep_filled
-from gencosmo.io.fits import ReadOptions, prepare, read_fits, read_plane
+from gencosmo.io.filled import keep_filled, split_planes
+from gencosmo.io.fits import ReadOptions, read_fits, read_plane, whole_layouts
 from gencosmo.io.fits_write import WriteOptions, write_filled
 from gencosmo.io.hdus import Limits, open_fits
+from gencosmo.io.noise import EXACT_ERROR
 from gencosmo.io.pixels import Section
 from gencosmo.result import Result
 
@@ -43,11 +45,12 @@ def write(path: str, content: Image | Result, *, like: str | None, image: Image 
 def _write_like(path: str, result: Result, like: str, image: Image | None, overwrite: bool) -> None:
     with open_fits(like) as file:
         options = ReadOptions(hdu=None if image is None else image.meta.get("hdu"))
-        layout = prepare(file, options)[0]
+        layout = whole_layouts(file, options)[0]
         image = read_plane(file, layout, options) if image is None else image
         known = result.provenance
         words = {"GCMMODEL": str(known.get("prior", "")), "GCMSEED": str(known.get("seed", ""))}
-        done = [keep_filled(layout, image, result, words, samples=result.samples is not None)]
+        samples = result.samples is not None
+        done = [keep_filled(*one, words, samples=samples) for one in split_planes(layout, image, result)]
         write_filled(file, done, path, WriteOptions(overwrite=overwrite))
 
 
@@ -60,7 +63,7 @@ def _flat(array: Any, planar: bool) -> Any:
 
 
 def _image_file(image: Image) -> Iterable[bytes]:
-    """SCI, ERR (0 = unknown) and DQ, which reading gives back bit for bit up to the rounding of `ivar`."""
+    """SCI, ERR (0 = unknown, GCMEXACT = exact) and DQ: reading gives them back, `ivar` up to its rounding."""
     flat = image.planar or image.shape[0] == 1
     yield from empty_primary()
     scale: dict[str, tuple[Value, str]] = {}
@@ -68,11 +71,19 @@ def _image_file(image: Image) -> Iterable[bytes]:
         scale["PIXSCALE"] = (float(image.pixel_scale), "per pixel")
     yield from image_hdu(_flat(image.data, flat), "SCI", more=_unit(image.unit) | scale)
     if image.ivar is not None:
-        wide = image.ivar.astype(np.float64)
-        error = np.divide(1.0, np.sqrt(wide), out=np.zeros_like(wide), where=wide > 0)
-        yield from image_hdu(_flat(error.astype(np.float32), flat), "ERR", more=_unit(image.unit))
+        error, exact = _errors(image.ivar)
+        yield from image_hdu(_flat(error, flat), "ERR", more=_unit(image.unit) | exact)
     if image.flags is not None:
         yield from image_hdu(_flat(image.flags, flat), "DQ", more=flag_cards())
+
+
+def _errors(ivar: NDArray[np.float32]) -> tuple[NDArray[np.float32], dict[str, tuple[Value, str]]]:
+    """Standard deviations, 0 where unknown; and a card when some values are exact, which 0 cannot say."""
+    wide = ivar.astype(np.float64)
+    error = np.divide(1.0, np.sqrt(wide), out=np.zeros_like(wide), where=wide > 0).astype(np.float32)
+    exact = np.isinf(ivar)
+    error[exact] = EXACT_ERROR
+    return error, {"GCMEXACT": (EXACT_ERROR, "stands for an exact value")} if exact.any() else {}
 
 
 def _result_file(result: Result) -> Iterable[bytes]:

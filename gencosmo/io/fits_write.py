@@ -7,39 +7,39 @@ With `floating` an integer image is written as float32 or float64, whichever hol
 
 A tile-compressed plane that changes is written tile-compressed without loss (GZIP_2): compressing it again with
 loss would change pixels that nobody asked to change. Planes are made when their turn to be written comes, so that
-one at a time is in memory.
+one at a time is in memory. Noise and mask planes in files that a survey names after the image are written beside the
+output (`partners`).
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, UsageError
-from gencosmo.io.atomic import check_output, write_atomic
-from gencosmo.io.build import flag_cards, image_parts, sealed
-from gencosmo.io.cards import Value
-from gencosmo.io.compress import COMPRESSIONS, compressed_hdu
+from gencosmo.io.added import added_planes
+from gencosmo.io.atomic import check_output, write_all_atomic
+from gencosmo.io.build import sealed
+from gencosmo.io.changes import Change, noise_change, part_changes, quality_change, science_change
+from gencosmo.io.compress import COMPRESSIONS
+from gencosmo.io.earlier import earlier_plane, plane_version
 from gencosmo.io.filled import Filled
 from gencosmo.io.hdus import FitsFile, Hdu
-from gencosmo.io.layout import PlaneRef
-from gencosmo.io.noise import to_kind, variance_shares
-from gencosmo.io.patch import as_floating, flag_estimated, packing_of, patched, rewritten, warn_coarse
-from gencosmo.io.pixels import Pixels, load
+from gencosmo.io.layout import Layout, PlaneRef
+from gencosmo.io.partners import Partner, partners_of, same_content
+from gencosmo.io.patch import history_of, packing_of, rewritten, warn_coarse
+from gencosmo.io.pixels import is_byte_mask, load
 from gencosmo.io.provenance import provenance_hdu, read_provenance
 
 __all__ = ["DQ_MODES", "WriteOptions", "copy_file", "write_filled"]
 
 DQ_MODES = ("keep", "jwst", "none")
 
-Make = Callable[[], list[bytes]]
+Chunk = bytes | memoryview
+Make = Callable[[], Iterable[Chunk]]
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ class WriteOptions:
 
 
 def copy_file(file: FitsFile, out: str, *, overwrite: bool = False) -> None:
-    """Write an (unpacked) copy of the file, in one step."""
+    """Write an (unpacked) copy of the file, and of its survey companions beside it, in one step."""
     check_output(out, overwrite=overwrite, inputs=[file.path])
-    write_atomic(out, (file.raw(hdu) for hdu in file.hdus), overwrite=overwrite)
+    partners = partners_of(file, out, overwrite=overwrite)
+    _write_together(file, partners, {}, out, (piece for hdu in file.hdus for piece in file.pieces(hdu)), overwrite)
 
 
 def write_filled(file: FitsFile, done: Sequence[Filled], out: str, options: WriteOptions | None = None) -> None:
@@ -82,7 +83,7 @@ def write_filled(file: FitsFile, done: Sequence[Filled], out: str, options: Writ
     done : sequence of Filled
         One entry per science plane that has filled pixels.
     out : str
-        Output path; appears whole or not at all.
+        Output path; appears whole or not at all, with its companions.
     options : WriteOptions, optional
 
     Raises
@@ -94,34 +95,72 @@ def write_filled(file: FitsFile, done: Sequence[Filled], out: str, options: Writ
     """
     options = options or WriteOptions()
     check_output(out, overwrite=options.overwrite, inputs=[file.path, *(o.path for o in file.companions)])
-    edited: dict[int, Make] = {}
+    partners = partners_of(file, out, overwrite=options.overwrite)
+    edits = _Edits(file, {id(partner.file): partner for partner in partners}, options)
     added: list[Make] = []
-    versions = [item.layout.science.version for item in done]
-    for number, item in enumerate(done, start=1):
-        _plan_edits(file, item, options, edited)
-        distinct = len(set(versions)) == len(done)
-        added.append(partial(_new_planes, item, versions[number - 1] if distinct else number, options.compress))
+    taken: set[int] = set()
+    for items in _by_hdu(done):
+        science = items[0].layout.science
+        edits.plan(items)
+        version = plane_version(file, science, taken)
+        taken.add(version)
+        added.append(partial(added_planes, file, items, version, packed=options.compress in ("gzip", "rice")))
+        edits.replaced |= _earlier(file, science, samples=items[0].samples is not None)
     if _is_indexed(file):
         _warn("byte addresses of the archive no longer hold: INDEX is dropped, JSON is copied", "archive")
     rows = [*read_provenance(file), *(dict(item.provenance) for item in done)]
     added.append(lambda: provenance_hdu(rows))
-    write_atomic(out, _chunks(file, edited, added), overwrite=options.overwrite)
+    chunks = _chunks(file, edits.of(file), edits.replaced, added)
+    _write_together(file, partners, {id(p.file): edits.of(p.file) for p in partners}, out, chunks, options.overwrite)
 
 
-def _chunks(file: FitsFile, edited: Mapping[int, Make], added: Sequence[Make]) -> Iterator[bytes | memoryview]:
+def _by_hdu(done: Sequence[Filled]) -> list[list[Filled]]:
+    groups: dict[int, list[Filled]] = {}
+    for item in done:
+        groups.setdefault(item.layout.science.index, []).append(item)
+    return list(groups.values())
+
+
+def _earlier(file: FitsFile, science: Hdu, *, samples: bool) -> set[int]:
+    """The planes of an earlier run that new ones take the place of, by HDU number."""
+    found = {name: earlier_plane(file, science, name) for name in ("GCM_FILL", "GCM_STD", "GCM_FLAG", "GCM_SAMP")}
+    if found["GCM_SAMP"] is not None and not samples:
+        _warn("the samples of the earlier run are dropped: they do not know the new pixels", "samples")
+    return {hdu.index for hdu in found.values() if hdu is not None}
+
+
+def _write_together(
+    file: FitsFile,
+    partners: Sequence[Partner],
+    edits: Mapping[int, Mapping[int, Make]],
+    out: str,
+    chunks: Iterable[Chunk],
+    overwrite: bool,
+) -> None:
+    outputs: list[tuple[str, Iterable[Chunk]]] = []
+    for partner in partners:
+        changed = edits.get(id(partner.file), {})
+        if not changed and same_content(partner.file, partner.out):
+            continue  # several images share it, or it is there from another run
+        name = os.path.basename(partner.out)
+        told = "with the filled pixels" if changed else "as it is"
+        _warn(f"{name} is written beside the output, {told}", "companion")
+        check_output(partner.out, overwrite=overwrite, inputs=[file.path, *(o.path for o in file.companions)])
+        outputs.append((partner.out, _chunks(partner.file, changed, set(), ())))
+    write_all_atomic([*outputs, (out, chunks)], overwrite=overwrite)
+
+
+def _chunks(file: FitsFile, edited: Mapping[int, Make], replaced: set[int], added: Sequence[Make]) -> Iterator[Chunk]:
     indexed = _is_indexed(file)
     for hdu in file.hdus:
         if hdu.index in edited:
             yield from edited[hdu.index]()
-        elif indexed and hdu.index == 0:
+        elif added and indexed and hdu.index == 0:
             cards = hdu.cards.copy()
             cards.remove(*_ADDRESSES)
             yield from sealed(cards, b"")
-        elif not (hdu.name.startswith("GCM_") or (indexed and hdu.name == "INDEX")):
-            raw = file.raw(hdu)
-            yield raw
-            # Some writers leave the last block short; an HDU that follows needs it whole.
-            yield b"\0" * (hdu.stop - hdu.start - len(raw))
+        elif not added or not (hdu.index in replaced or hdu.name == "GCM_PROV" or (indexed and hdu.name == "INDEX")):
+            yield from file.pieces(hdu)
     for make in added:
         yield from make()
 
@@ -134,105 +173,89 @@ def _is_indexed(file: FitsFile) -> bool:
     return file.hdus[0].kind == "empty" and any(key in file.primary for key in _ADDRESSES)
 
 
-def _plan_edits(file: FitsFile, item: Filled, options: WriteOptions, edited: dict[int, Make]) -> None:
-    if not item.count:
-        return
-    layout = item.layout
-    science = load(file, layout.science)
-    if science.is_integer and not options.floating:
-        warn_coarse(science, item.std)
-    _tell(file, item, options)
-    edited[layout.science.index] = partial(_science, file, item, options)
-    if layout.noise is not None and _own(file, layout.noise, item):
-        edited[layout.noise.hdu.index] = partial(_noise, file, item, layout.noise, options)
-    parts = [ref for ref in layout.parts if _own(file, ref, item)]
-    shares = variance_shares([load(file, ref.hdu) for ref in parts], item.where) if parts else []
-    for ref, share in zip(parts, shares, strict=True):
-        edited[ref.hdu.index] = partial(_part, file, item, ref, share, options)
-    if layout.dq is not None and options.dq != "none" and _own(file, layout.dq, item):
-        edited[layout.dq.hdu.index] = partial(_quality, file, item, layout.dq, options)
+class _Edits:
+    """The HDUs that change, in the file itself and in its companions."""
+
+    def __init__(self, file: FitsFile, partners: Mapping[int, Partner], options: WriteOptions) -> None:
+        self.file, self.partners, self.options = file, partners, options
+        self.replaced: set[int] = set()
+        self._made: dict[tuple[int, int], Make] = {}
+
+    def of(self, file: FitsFile) -> dict[int, Make]:
+        """The edits of one file, by HDU number."""
+        return {index: make for (key, index), make in self._made.items() if key == id(file)}
+
+    def plan(self, items: list[Filled]) -> None:
+        """Plan all that changes because these planes of one HDU were filled."""
+        if not any(item.count for item in items):
+            return
+        layout, options = items[0].layout, self.options
+        science = PlaneRef(self.file, layout.science)
+        self._tell(items)
+        wide = options.floating and load(self.file, layout.science, plane=layout.plane).is_integer
+        self._add(science, items, science_change(science, wide=wide), history_of(_told(items)))
+        if layout.noise is not None and self._own(layout, layout.noise):
+            self._add(layout.noise, items, noise_change(layout.noise_kind))
+        parts = [ref for ref in layout.parts if self._own(layout, ref)]
+        for ref, change in zip(parts, part_changes(parts), strict=True):
+            self._add(ref, items, change)
+        planes = layout.planes
+        can_flag = planes is not None and planes.estimated is not None and not planes.codes and options.dq != "none"
+        if layout.dq is not None and planes is not None and can_flag and self._own(layout, layout.dq):
+            self._add(layout.dq, items, quality_change(planes, clear=options.dq == "jwst"))
+
+    def _add(self, ref: PlaneRef, items: list[Filled], change: Change, history: str = "") -> None:
+        make = partial(_changed, ref, items, change, self.options, history)
+        self._made[id(ref.file), ref.hdu.index] = make
+
+    def _own(self, layout: Layout, ref: PlaneRef) -> bool:
+        """Say whether a plane lies in a file that is written and has a pixel for each science pixel."""
+        if ref.file is not self.file and id(ref.file) not in self.partners:
+            return False
+        long, science = ([n for n in hdu.shape if n > 1] for hdu in (ref.hdu, layout.science))
+        return long == science or is_byte_mask(ref.hdu, layout.science)
+
+    def _tell(self, items: list[Filled]) -> None:
+        """Say what a user may not expect of the output."""
+        layout, options = items[0].layout, self.options
+        hdu = layout.science
+        pixels = load(self.file, hdu, plane=layout.plane)
+        if pixels.is_integer and not options.floating:
+            warn_coarse(pixels, items[0].std)
+        packing = packing_of(hdu, pixels.stored, options.compress)
+        if options.compress == "auto" and packing == "gzip":
+            was = hdu.cards.text("ZCMPTYPE", "tile")
+            _warn(f"HDU {hdu.index} came {was}-compressed and is written GZIP_2, without loss", "lossless")
+        elif packing == "rice" and not pixels.is_integer:
+            _warn(f"HDU {hdu.index} is compressed with loss as asked: all its pixels are rounded", "lossy")
+        for word, ref in (("noise", layout.noise), ("mask", layout.dq)):
+            if ref is not None and ref.file is not self.file and id(ref.file) not in self.partners:
+                name = os.path.basename(ref.file.path)
+                _warn(f"the {word} plane in {name} stays as it is; see GCM_STD and GCM_FILL in the output", "companion")
 
 
-def _tell(file: FitsFile, item: Filled, options: WriteOptions) -> None:
-    """Say what a user may not expect of the output."""
-    hdu = item.layout.science
-    packing = packing_of(hdu, load(file, hdu).stored, options.compress)
-    if options.compress == "auto" and packing == "gzip":
-        was = hdu.cards.text("ZCMPTYPE", "tile")
-        _warn(f"HDU {hdu.index} came {was}-compressed and is written GZIP_2, without loss", "lossless")
-    elif packing == "rice" and not load(file, hdu).is_integer:
-        _warn(f"HDU {hdu.index} is compressed with loss as asked: all its pixels are rounded", "lossy")
-    for word, ref in (("noise", item.layout.noise), ("mask", item.layout.dq)):
-        if ref is not None and ref.file is not file:
-            name = os.path.basename(ref.file.path)
-            _warn(f"the {word} plane in {name} stays as it is; see GCM_STD and GCM_FILL in the output", "companion")
+def _told(items: Sequence[Filled]) -> dict[str, str]:
+    """Provenance of the planes of one HDU in one: the filled pixels of all."""
+    return dict(items[0].provenance) | {"GCMNFILL": str(sum(item.count for item in items))}
 
 
 def _warn(text: str, code: str) -> None:
     warnings.warn(GencosmoWarning(text, code=code), stacklevel=5)
 
 
-def _own(file: FitsFile, ref: PlaneRef, item: Filled) -> bool:
-    """Say whether a plane lies in the file that is written and has a pixel for each science pixel."""
-    if ref.file is not file:
-        return False
-    plane = load(ref.file, ref.hdu)
-    return plane.planes().shape == item.where.shape or plane.is_byte_mask(item.where.shape)
-
-
-def _science(file: FitsFile, item: Filled, options: WriteOptions) -> list[bytes]:
-    pixels = load(file, item.layout.science)
-    if pixels.is_integer and options.floating:
-        pixels = as_floating(pixels)
-    changed = patched(pixels, item.where, pixels.encode(item.mean.astype(np.float64)))
-    return _rewritten(item.layout.science, changed, options, item.provenance)
-
-
-def _noise(file: FitsFile, item: Filled, ref: PlaneRef, options: WriteOptions) -> list[bytes]:
-    plane = load(file, ref.hdu)
-    values = to_kind(item.std.astype(np.float64), item.layout.noise_kind)
-    return _rewritten(ref.hdu, patched(plane, item.where, plane.encode(values)), options)
-
-
-def _part(file: FitsFile, item: Filled, ref: PlaneRef, share: float, options: WriteOptions) -> list[bytes]:
-    plane = load(file, ref.hdu)
-    values = to_kind(item.std.astype(np.float64), "variance") * share
-    return _rewritten(ref.hdu, patched(plane, item.where, plane.encode(values)), options)
-
-
-def _quality(file: FitsFile, item: Filled, ref: PlaneRef, options: WriteOptions) -> list[bytes]:
-    plane = load(file, ref.hdu)
-    planes = item.layout.planes
-    flagged = None if planes is None else flag_estimated(plane, item.where, planes, clear=options.dq == "jwst")
-    return [bytes(file.raw(ref.hdu))] if flagged is None else _rewritten(ref.hdu, flagged, options)
-
-
-def _rewritten(
-    hdu: Hdu, changed: Pixels, options: WriteOptions, provenance: Mapping[str, str] | None = None
-) -> list[bytes]:
-    return rewritten(hdu, changed, date=options.date, compress=options.compress, provenance=provenance)
-
-
-def _new_planes(item: Filled, version: int, compress: str) -> list[bytes]:
-    """GCM_FILL (1 filled, + 2 hole too large, + 4 prior out of its domain), GCM_STD, and when there are some
-    GCM_FLAG (causes that finders gave) and GCM_SAMP.
-    """
-    name = item.layout.science.name or str(item.layout.science.index)
-    of: dict[str, tuple[Value, str]] = {"GCMOF": (name[:40], "HDU that this plane describes")}
-    words = of | {"GCMTARG": (item.target, "what the spread is of: frame or scene")}
-    if item.unit and item.unit.isascii() and len(item.unit) < 60:
-        words["BUNIT"] = (item.unit, "")
-    rows: list[tuple[str, NDArray[Any], dict[str, tuple[Value, str]]]] = [
-        ("GCM_FILL", item.spread(item.kinds), of),
-        ("GCM_STD", item.spread(item.std), words),
-    ]
-    if item.causes is not None:
-        rows.append(("GCM_FLAG", item.spread(item.causes), of | flag_cards()))
-    if item.samples is not None:
-        rows.append(("GCM_SAMP", item.samples, words))
-    chunks = []
-    for label, array, more in rows:
-        cards, stored = image_parts(array, label, version=version, more=more)
-        packed = compress in ("gzip", "rice")  # these planes are never rounded
-        chunks += compressed_hdu(cards, stored, "gzip") if packed else sealed(cards, stored.tobytes())
-    return chunks
+def _changed(
+    ref: PlaneRef, items: Sequence[Filled], change: Change, options: WriteOptions, history: str
+) -> Iterable[Chunk]:
+    """Header and data of an HDU with the filled pixels; a cube plane by plane."""
+    file, hdu = ref.file, ref.hdu
+    single = items[0].layout.plane is None
+    of_plane: dict[int | None, Filled] = {item.layout.plane: item for item in items}
+    numbers = [None] if single else range(hdu.planes)
+    first = change(load(file, hdu, plane=numbers[0]), numbers[0], of_plane.get(numbers[0]))
+    if first is None:
+        return file.pieces(hdu)
+    stored = None
+    if not single:
+        changed = (change(load(file, hdu, plane=k), k, of_plane.get(k)) for k in numbers)
+        stored = (pixels.stored for pixels in changed if pixels is not None)
+    return rewritten(hdu, first, stored, date=options.date, compress=options.compress, history=history)

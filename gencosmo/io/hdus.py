@@ -7,6 +7,7 @@ All checks of this file happen on header cards, before one pixel is touched.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gencosmo.errors import FormatError, InputError, TooLargeError, digits
@@ -18,6 +19,7 @@ __all__ = ["FitsFile", "Hdu", "Limits", "open_fits"]
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _MAX_HEADER = 4096 * BLOCK
 _MAX_HDUS = 4096
+_PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Hdu:
         """True when it holds at least two image axes."""
         return self.kind in ("image", "compressed") and len([n for n in self.shape if n > 1]) >= 2
 
+    @property
+    def planes(self) -> int:
+        """Number of planes of an image: all axes before the last two that are longer than one, joined."""
+        return math.prod([n for n in self.shape if n > 1][:-2])
+
     def describe(self) -> str:
         """Name and content in a few words, for messages."""
         size = "x".join(map(str, self.shape)) if self.shape else "empty"
@@ -67,7 +74,9 @@ class FitsFile:
         self.limits = limits
         self.path = source.path
         self.companions: list[FitsFile] = []  # opened on behalf of this file, closed with it
-        self.decoded: dict[int, object] = {}  # compressed images are decoded once
+        self.partner_name: Callable[[str], str | None] | None = None  # name beside an output, of a survey's companion
+        self.decoded: dict[tuple[int, int | None], tuple[object, int]] = {}  # by HDU and plane, with their bytes
+        self.decoders: dict[int, object] = {}  # of compressed cubes, whose planes are decoded one by one
 
     def __enter__(self) -> FitsFile:
         return self
@@ -85,6 +94,17 @@ class FitsFile:
     def raw(self, hdu: Hdu) -> memoryview:
         """All bytes of one HDU, header, data and padding, as they are in the file."""
         return self.source.view(hdu.start, hdu.stop)
+
+    def pieces(self, hdu: Hdu, *, data_only: bool = False) -> Iterator[memoryview]:
+        """Yield the bytes of `raw` piece by piece; a short last block is filled up, as the standard asks for."""
+        length = 0
+        for start in range(hdu.data if data_only else hdu.start, hdu.stop, _PIECE):
+            piece = self.source.view(start, min(hdu.stop, start + _PIECE))
+            length += len(piece)
+            yield piece
+        missing = hdu.stop - (hdu.data if data_only else hdu.start) - length
+        if missing > 0:
+            yield memoryview(bytes(missing))
 
     def images(self) -> list[Hdu]:
         """The HDUs that hold images with pixels."""
@@ -125,9 +145,9 @@ class FitsFile:
         shown = ", ".join(hdu.describe() for hdu in self.hdus[:12])
         return f"HDUs: {shown}{', ...' if len(self.hdus) > 12 else ''}"
 
-    def check_pixels(self, hdu: Hdu) -> None:
-        """Raise `TooLargeError` when decoding this image would exceed the limit."""
-        pixels = math.prod(hdu.shape)
+    def check_pixels(self, hdu: Hdu, pixels: int | None = None) -> None:
+        """Raise `TooLargeError` when decoding this image (or `pixels` of it) would exceed the limit."""
+        pixels = math.prod(hdu.shape) if pixels is None else pixels
         if pixels > self.limits.pixels:
             size = pixels * abs(hdu.bitpix) // 8 / 1e9
             raise TooLargeError(
@@ -172,8 +192,8 @@ def _scan(source: Source, limits: Limits) -> list[Hdu]:
             break
         cards, data = _read_header(source, start, first=not hdus)
         hdu = _describe(source, cards, len(hdus), start, data)
-        if source.packed and hdu.kind == "image" and math.prod(hdu.shape) > limits.pixels:
-            FitsFile(source, hdus, limits).check_pixels(hdu)
+        if source.packed and hdu.is_image:
+            FitsFile(source, hdus, limits).check_pixels(hdu, math.prod(hdu.shape) // hdu.planes)
         available = source.need(hdu.stop)
         if available < hdu.end:
             raise InputError(

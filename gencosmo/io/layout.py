@@ -133,7 +133,8 @@ class PlaneRef:
 class Layout:
     """One science image of a file and the planes that belong to it.
 
-    `parts`: variances by cause whose sum is the variance of `noise` (VAR_* of JWST).
+    `parts`: variances by cause whose sum is the variance of `noise` (VAR_* of JWST). `plane`: the plane of a cube
+    that this is about, counted over all axes before the last two; None when there is one, or all are meant.
     """
 
     profile: str
@@ -144,6 +145,18 @@ class Layout:
     planes: MaskPlanes | None = None
     notes: tuple[str, ...] = ()
     parts: tuple[PlaneRef, ...] = ()
+    plane: int | None = None
+
+    @property
+    def label(self) -> str:
+        """HDU number, name and plane, for messages."""
+        name = f" {self.science.name}" if self.science.name else ""
+        return f"HDU {self.science.index}{name}" + ("" if self.plane is None else f" plane {self.plane + 1}")
+
+    def each_plane(self) -> list[Layout]:
+        """Return this layout once for every plane of its image; as it is when there is one."""
+        number = self.science.planes
+        return [self] if number == 1 else [replace(self, plane=k) for k in range(number)]
 
 
 @dataclass(frozen=True)

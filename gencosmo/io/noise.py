@@ -13,11 +13,14 @@ from gencosmo.errors import GencosmoWarning, InputError
 from gencosmo.flags import bits
 from gencosmo.image import shape_text
 from gencosmo.io.layout import Layout
-from gencosmo.io.pixels import Pixels, Section, load
+from gencosmo.io.pixels import Pixels, Section, load_beside
 from gencosmo.ops.ingest import ingest
 from gencosmo.scaling import difference_noise
 
-__all__ = ["measured_noise", "read_noise", "to_kind", "variance_shares"]
+__all__ = ["EXACT_ERROR", "measured_noise", "read_noise", "restore_exact", "to_kind", "variance_shares"]
+
+EXACT_ERROR = float(np.float32(1e-19))
+"""What ERR of an exact value holds: so small that no pixel is so good, so large that its inverse square is finite."""
 
 _TINY = 1e-3
 """Lossy compression turns zero weights into tiny ones; below this share of the median they are zeros."""
@@ -39,7 +42,7 @@ def read_noise(
         Where the noise came from: the kind of the plane, `weight, rescaled`, or `none`.
     """
     assert layout.noise is not None
-    plane = load(layout.noise.file, layout.noise.hdu, section)
+    plane = load_beside(layout, layout.noise, "noise plane", section)
     kind = layout.noise_kind
     simple = not plane.is_integer and (plane.bscale, plane.bzero) == (1.0, 0.0)
     if simple and kind in ("std", "variance") and bool((plane.stored > 0).any()):
@@ -62,6 +65,21 @@ def read_noise(
     if kind == "weight":
         return _rescale(ivar, science, pixels), None, "weight, rescaled"
     return ivar, None, "ivar" if kind == "ivar" else f"{kind}, as ivar"
+
+
+def restore_exact(
+    layout: Layout, noise: NDArray[Any], ivar: NDArray[np.float32] | None, flags: NDArray[np.uint32]
+) -> None:
+    """Make `ivar` infinite where a file of gencosmo's own says that a value is exact.
+
+    An ERR plane cannot hold the error 0, which means unknown; `EXACT_ERROR` stands for it, as the card GCMEXACT says.
+    """
+    assert layout.noise is not None
+    told = layout.noise.hdu.cards.get("GCMEXACT")
+    if ivar is not None and layout.noise_kind == "std" and isinstance(told, float):
+        exact = (noise == np.float32(told)) & (ivar > 0)
+        ivar[exact] = np.inf
+        flags[exact] &= ~np.uint32(bits("NO_NOISE"))
 
 
 def _to_ivar(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:

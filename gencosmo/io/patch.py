@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,19 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError
-from gencosmo.io.build import empty_primary, sealed
+from gencosmo.io.build import empty_primary, sealed, streamed
 from gencosmo.io.cards import Cards
-from gencosmo.io.compress import can_compress, compressed_hdu
+from gencosmo.io.compress import can_compress, compressed_hdu, compressed_planes
 from gencosmo.io.hdus import Hdu
 from gencosmo.io.layout import MaskPlanes
 from gencosmo.io.pixels import Pixels
 
-__all__ = ["as_floating", "flag_estimated", "packing_of", "patched", "rewritten", "warn_coarse"]
+__all__ = [
+    "as_floating",
+    "flag_estimated",
+    "floating_type",
+    "history_of",
+    "packing_of",
+    "patched",
+    "rewritten",
+    "warn_coarse",
+]
 
 
 def patched(pixels: Pixels, where: NDArray[np.bool_], stored: NDArray[Any]) -> Pixels:
     """Return the plane with the stored numbers at `where` exchanged."""
-    changed = pixels.stored.copy()
+    changed = np.array(pixels.stored, order="C")
     changed.reshape(where.shape)[where] = stored
     return pixels.with_stored(changed)
 
@@ -36,12 +45,12 @@ def flag_estimated(plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, 
     """
     if planes.estimated is None or planes.codes or not plane.is_integer:
         return None
-    if plane.is_byte_mask(where.shape):
+    if plane.stored.ndim == 3 and plane.stored.shape[:2] == where.shape:  # a mask of bytes
         bit = planes.estimated.bit_length() - 1
         changed = plane.stored.copy()
-        changed[where[0], bit // 8] |= np.uint8(1 << bit % 8)
+        changed[where, bit // 8] |= np.uint8(1 << bit % 8)
         return plane.with_stored(changed)
-    values = plane.integers()[where] | planes.estimated
+    values = plane.integers()[0][where] | planes.estimated
     if clear and planes.do_not_use is not None:
         values &= ~np.int64(planes.do_not_use)
     stored = values - int(plane.bzero)
@@ -51,23 +60,30 @@ def flag_estimated(plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, 
     return patched(plane, where, stored.astype(plane.stored.dtype))
 
 
-def as_floating(pixels: Pixels) -> Pixels:
-    """Return integers as float32 when that holds every value, else as float64 when that does; BLANK becomes
-    NaN.
+def floating_type(planes: Iterable[Pixels]) -> np.dtype[Any]:
+    """Return float32 when it holds every value of these integers exactly, else float64 when that does.
 
     Raises
     ------
     InputError
         When not even float64 is exact.
     """
-    exact = pixels.stored.astype(np.int64)
-    wide = exact.astype(np.float64) * pixels.bscale + pixels.bzero
-    if not np.array_equal(np.rint((wide - pixels.bzero) / pixels.bscale).astype(np.int64), exact):
-        raise InputError("the integers of this image do not fit in float64", code="dtype", hint="leave --float out")
-    narrow = wide.astype(np.float32)
-    value = narrow if np.array_equal(narrow.astype(np.float64), wide) else wide
+    found: np.dtype[Any] = np.dtype(np.float32)
+    for pixels in planes:
+        exact = pixels.stored.astype(np.int64)
+        wide = exact.astype(np.float64) * pixels.bscale + pixels.bzero
+        if not np.array_equal(np.rint((wide - pixels.bzero) / pixels.bscale).astype(np.int64), exact):
+            raise InputError("the integers of this image do not fit in float64", code="dtype", hint="leave --float out")
+        if not np.array_equal(wide.astype(np.float32).astype(np.float64), wide):
+            found = np.dtype(np.float64)
+    return found
+
+
+def as_floating(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Return integers as floats of this type; BLANK becomes NaN."""
+    value = (pixels.stored.astype(np.float64) * pixels.bscale + pixels.bzero).astype(dtype)
     if pixels.blank is not None:
-        value[exact == pixels.blank] = np.nan
+        value[pixels.stored == pixels.blank] = np.nan
     cards = pixels.cards.copy()
     cards.remove("BSCALE", "BZERO", "BLANK")
     cards.set("BITPIX", -8 * value.dtype.itemsize)
@@ -100,45 +116,54 @@ def packing_of(hdu: Hdu, stored: NDArray[Any], compress: str) -> str:
 def rewritten(
     hdu: Hdu,
     pixels: Pixels,
+    planes: Iterable[NDArray[Any]] | None = None,
     *,
     date: str | None = None,
     compress: str = "auto",
-    provenance: Mapping[str, str] | None = None,
-) -> list[bytes]:
-    """Return header and data of a changed HDU: its own cards, DATE, HISTORY (with provenance), checksums."""
+    history: str = "",
+) -> Iterator[bytes]:
+    """Yield header and data of a changed HDU: its own cards, DATE, HISTORY, checksums.
+
+    Parameters
+    ----------
+    hdu : Hdu
+        What is changed.
+    pixels : Pixels
+        Its new pixels, or one plane of them when `planes` yields the stored numbers of all, one by one.
+    """
     packing = packing_of(hdu, pixels.stored, compress)
-    if packing != "none":
-        return _packed(hdu, pixels, packing, date, provenance)
-    cards = pixels.cards.copy()
+    shape = hdu.shape
+    cards = (hdu.cards if packing != "none" and hdu.kind == "compressed" else pixels.cards).copy()
     _date(cards, date)
-    if hdu.index == 0 and "EXTEND" not in cards:
-        cards.set("EXTEND", True, "file may contain extensions", after=f"NAXIS{len(pixels.stored.shape)}")
-    if hdu.kind == "compressed":
-        _as_extension(cards, hdu, axes=len(pixels.stored.shape))
-    if provenance is not None:
-        cards.add_history(_history(provenance))
-    big = pixels.stored.astype(pixels.stored.dtype.newbyteorder(">"), copy=False)
-    return sealed(cards, big.tobytes())
+    if packing == "none":
+        if hdu.index == 0 and "EXTEND" not in cards:
+            cards.set("EXTEND", True, "file may contain extensions", after=f"NAXIS{len(shape)}")
+        if hdu.kind == "compressed":
+            _as_extension(cards, hdu, axes=len(shape))
+    else:
+        cards.remove(*(key for key in ("BSCALE", "BZERO", "BLANK") if key not in pixels.cards))
+    if history:
+        cards.add_history(history)
+    if packing == "rice" and not pixels.is_integer:
+        cards.add_history("gencosmo: compressed with loss on request, RICE_1 SUBTRACTIVE_DITHER_2 q=16")
+    if packing != "none" and hdu.index == 0:
+        yield from empty_primary()  # what was a primary image gets an empty primary before it, as fpack does
+    if packing == "rice":
+        whole = pixels.stored if planes is None else np.stack(list(planes))
+        yield from compressed_hdu(cards, whole.reshape(shape), packing)
+    elif packing == "gzip":
+        each = [pixels.stored.reshape(pixels.planes().shape[-2:])] if planes is None else planes
+        yield from compressed_planes(cards, each, shape, pixels.stored.dtype)
+    elif planes is None:
+        big = pixels.stored.astype(pixels.stored.dtype.newbyteorder(">"), copy=False)
+        yield from sealed(cards, big.tobytes())
+    else:
+        yield from streamed(cards, planes)
 
 
 def _date(cards: Cards, date: str | None) -> None:
     date = date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     cards.set("DATE", date, "date this HDU was written")
-
-
-def _packed(
-    hdu: Hdu, pixels: Pixels, packing: str, date: str | None, provenance: Mapping[str, str] | None
-) -> list[bytes]:
-    """A compressed HDU; what was a primary image gets an empty primary before it, as fpack does."""
-    cards = (hdu.cards if hdu.kind == "compressed" else pixels.cards).copy()
-    cards.remove(*(key for key in ("BSCALE", "BZERO", "BLANK") if key not in pixels.cards))
-    _date(cards, date)
-    if provenance is not None:
-        cards.add_history(_history(provenance))
-    if packing == "rice" and not pixels.is_integer:
-        cards.add_history("gencosmo: compressed with loss on request, RICE_1 SUBTRACTIVE_DITHER_2 q=16")
-    before = empty_primary() if hdu.index == 0 else []
-    return before + compressed_hdu(cards, pixels.stored, packing)
 
 
 def _as_extension(cards: Cards, hdu: Hdu, *, axes: int) -> None:
@@ -157,8 +182,8 @@ def _as_extension(cards: Cards, hdu: Hdu, *, axes: int) -> None:
         cards.set("EXTVER", hdu.version)
 
 
-def _history(words: Mapping[str, str]) -> str:
-    """One card: the rest is in the table."""
+def history_of(words: Mapping[str, str]) -> str:
+    """Return what HISTORY says of a run: one card, the rest is in the table."""
     return (
         f"gencosmo {words.get('GCMVERS', '')} {words.get('GCMOP', '')}: {words.get('GCMNFILL', '?')} px by "
         f"{words.get('GCMMODEL', '')[:16]}, see HDU GCM_PROV"

@@ -1,14 +1,12 @@
 """Pixels of one HDU in the very numbers that are stored, and back.
 
-The stored numbers stay at hand so that a writer can change some of them and leave all others bit for bit.
-Only tile-compressed images go through astropy; they are decoded once, without scaling.
+The stored numbers stay at hand so that a writer can change some of them and leave all others bit for bit. A plane of
+a cube or a section is read on its own. Only tile-compressed images go through `decode`.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.errors import InputError, UsageError
-from gencosmo.io.cards import BLOCK, Cards, format_card
+from gencosmo.image import shape_text
+from gencosmo.io.cards import Cards
+from gencosmo.io.decode import decode, recall, remember, sizes
 from gencosmo.io.hdus import FitsFile, Hdu
-from gencosmo.io.tiles import check_tiles
+from gencosmo.io.layout import Layout, PlaneRef
 
-__all__ = ["Pixels", "Section", "load"]
+__all__ = ["Pixels", "Section", "is_byte_mask", "load", "load_beside", "remember_decoded"]
 
 Section = tuple[slice, slice]
 _DTYPE = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -68,18 +68,11 @@ class Pixels:
 
     def mask_values(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
         """Return the values of a mask plane for an image of this shape; see `integers` and `is_byte_mask`."""
-        if not self.is_byte_mask(shape):
+        if not _looks_like_bytes(self.stored.shape, self.stored.dtype.itemsize, shape):
             return self.integers()
         places = np.arange(self.stored.shape[2], dtype=np.int64) * 8
         values: NDArray[np.int64] = (self.stored.astype(np.int64) << places).sum(axis=2)[np.newaxis]
         return values
-
-    def is_byte_mask(self, shape: tuple[int, ...]) -> bool:
-        """Say whether this is a mask of bytes, (H, W, n): bit b is bit b % 8 of byte b // 8 (lsst.images)."""
-        stored = self.stored
-        return (
-            stored.ndim == 3 and stored.dtype.itemsize == 1 and stored.shape[:2] == shape[-2:] and stored.shape[2] < 8
-        )
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Return physical values as stored numbers of this plane's type.
@@ -103,10 +96,11 @@ class Pixels:
         return replace(self, stored=stored)
 
 
-def load(file: FitsFile, hdu: Hdu, section: Section | None = None) -> Pixels:
-    """Return the stored pixels of an image HDU, after checking its size against the limit.
+def load(file: FitsFile, hdu: Hdu, section: Section | None = None, plane: int | None = None) -> Pixels:
+    """Return the stored pixels of an image HDU, after checking their number against the limit.
 
-    With `section`, only these rows and columns, of all planes; of a compressed image only their tiles are decoded.
+    With `section`, only these rows and columns, of all planes; with `plane`, only that plane of a cube. Of a compressed
+    image only their tiles are decoded.
 
     Raises
     ------
@@ -120,79 +114,110 @@ def load(file: FitsFile, hdu: Hdu, section: Section | None = None) -> Pixels:
         raise InputError(f"image has zero pixels (NAXIS{axis}=0)", code="empty_image")
     if not hdu.is_image:
         raise InputError(f"HDU {hdu.describe()} is not an image", code="no_image", hint=file.listing())
-    inside = None if section is None else _inside(hdu, section)
-    file.check_pixels(hdu if inside is None else replace(hdu, shape=_sizes(hdu, inside)))
-    known = file.decoded.get(hdu.index)
+    whole = section is None
+    plane = plane if hdu.planes > 1 else None
+    inside = None if whole and plane is None else _inside(hdu, section, plane)
+    shape = hdu.shape if inside is None else sizes(hdu, inside)
+    file.check_pixels(hdu, math.prod(shape))
+    known = recall(file, hdu, plane)
     if isinstance(known, Pixels):
-        return known if inside is None else known.with_stored(known.stored[inside])
+        return known if section is None else known.with_stored(known.stored[(..., *section)])
     if hdu.kind == "compressed":
-        stored, cards = _decode(file, hdu, inside)
+        stored, cards = decode(file, hdu, inside)
     else:
-        cards = hdu.cards
-        stored = _mapped(file, hdu)
-        stored = stored if inside is None else stored[inside]
+        stored, cards = _mapped(file, hdu, inside, plane), hdu.cards
+    if plane is not None:
+        stored = stored.reshape([n for n in shape if n > 1])
+    pixels = _scaled(stored, cards)
+    if whole and hdu.kind == "compressed":
+        remember(file, hdu, plane, pixels, pixels.stored.nbytes)
+    return pixels
+
+
+def is_byte_mask(hdu: Hdu, science: Hdu) -> bool:
+    """Say whether this is a mask of bytes, (H, W, n): bit b is bit b % 8 of byte b // 8 (lsst.images)."""
+    return _looks_like_bytes(hdu.shape, abs(hdu.bitpix) // 8, science.shape)
+
+
+def _looks_like_bytes(mask: tuple[int, ...], itemsize: int, image: tuple[int, ...]) -> bool:
+    return len(mask) == 3 and itemsize == 1 and mask[:2] == image[-2:] and mask[2] < 8
+
+
+def load_beside(layout: Layout, ref: PlaneRef, what: str, section: Section | None = None) -> Pixels:
+    """Load what belongs to a science plane from a noise or mask HDU: its plane of a cube, or the one for all planes.
+
+    Raises
+    ------
+    InputError
+        `shape_mismatch` when the HDU has another number of planes or another size; see also `load`.
+    """
+    image, plane = _long(layout.science), _long(ref.hdu)
+    if layout.plane is not None and plane not in (image, image[-2:]):
+        raise InputError(shape_text(what, plane, image), code="shape_mismatch")
+    return load(ref.file, ref.hdu, section, layout.plane)
+
+
+def _long(hdu: Hdu) -> tuple[int, ...]:
+    return tuple(n for n in hdu.shape if n > 1)
+
+
+def remember_decoded(file: FitsFile, hdu: Hdu, stored: NDArray[Any], cards: Cards) -> None:
+    """Keep a compressed image that was decoded ahead."""
+    remember(file, hdu, None, _scaled(stored, cards), stored.nbytes)
+
+
+def _scaled(stored: NDArray[Any], cards: Cards) -> Pixels:
     bscale, bzero = cards.number("BSCALE", 1.0), cards.number("BZERO", 0.0)
     assert bscale is not None
     assert bzero is not None
     if bscale == 0 or not np.isfinite([bscale, bzero]).all():
         raise InputError(f"BSCALE={bscale:g}, BZERO={bzero:g} cannot scale an image", code="bad_header")
     blank = cards.integer("BLANK") if stored.dtype.kind in "iu" else None
-    pixels = Pixels(stored, cards, bscale, bzero, blank)
-    if hdu.kind == "compressed" and inside is None:
-        file.decoded[hdu.index] = pixels
-    return pixels
+    return Pixels(stored, cards, bscale, bzero, blank)
 
 
-def _mapped(file: FitsFile, hdu: Hdu) -> NDArray[Any]:
+def _mapped(file: FitsFile, hdu: Hdu, inside: tuple[slice, ...] | None, plane: int | None) -> NDArray[Any]:
     """The pixels of an image that is stored as it is; what PCOUNT adds lies after them."""
     dtype, count = np.dtype(_DTYPE[hdu.bitpix]), math.prod(hdu.shape)
     if hdu.end - hdu.data < count * dtype.itemsize:
         text = f"PCOUNT and GCOUNT of HDU {hdu.describe()} leave no room for its pixels"
         raise InputError(text, code="bad_header")
-    return np.frombuffer(file.source.view(hdu.data, hdu.end), dtype=dtype, count=count).reshape(hdu.shape)
+    start, shape = hdu.data, hdu.shape
+    if plane is not None:  # only its bytes: a gzip source hands out copies
+        assert inside is not None
+        count //= hdu.planes
+        start += plane * count * dtype.itemsize
+        shape, inside = _one_plane(hdu, inside)
+    view = file.source.view(start, start + count * dtype.itemsize)
+    stored = np.frombuffer(view, dtype=dtype, count=count).reshape(shape)
+    return stored if inside is None else stored[inside]
 
 
-def _inside(hdu: Hdu, section: Section) -> tuple[slice, ...]:
-    """The section as slices of all axes, within the image."""
-    found = [slice(*part.indices(n)) for part, n in zip(section, hdu.shape[-2:], strict=True)]
-    for part, wanted, length in zip(found, section, hdu.shape[-2:], strict=True):
+def _axes(hdu: Hdu) -> tuple[list[int], list[int]]:
+    """The axes that count planes, and the two of the image; axes of length one are neither."""
+    long = [axis for axis, n in enumerate(hdu.shape) if n > 1]
+    return long[:-2], long[-2:]
+
+
+def _inside(hdu: Hdu, section: Section | None, plane: int | None) -> tuple[slice, ...]:
+    """The section and the plane as slices of all axes, within the image."""
+    lead, image = _axes(hdu)
+    found = [slice(0, n) for n in hdu.shape]
+    for axis, wanted in zip(image, section or (), strict=False):
+        length = hdu.shape[axis]
+        found[axis] = part = slice(*wanted.indices(length))
         if part.step != 1 or part.stop - part.start < 2 or (wanted.stop or 0) > length:
             raise UsageError(f"section {wanted.start}:{wanted.stop} does not lie in an axis of {length} pixels")
-    return (*(slice(None) for _ in hdu.shape[:-2]), *found)
+    if plane is not None:
+        if not 0 <= plane < hdu.planes:
+            raise InputError(f"HDU {hdu.describe()} has no plane {plane + 1}", code="shape_mismatch")
+        for axis, k in zip(lead, np.unravel_index(plane, [hdu.shape[axis] for axis in lead]), strict=True):
+            found[axis] = slice(int(k), int(k) + 1)
+    return tuple(found)
 
 
-def _sizes(hdu: Hdu, inside: tuple[slice, ...]) -> tuple[int, ...]:
-    return tuple(len(range(*part.indices(n))) for part, n in zip(inside, hdu.shape, strict=True))
-
-
-def _decode(file: FitsFile, hdu: Hdu, inside: tuple[slice, ...] | None = None) -> tuple[NDArray[Any], Cards]:
-    from astropy.io import fits
-
-    check_tiles(file, hdu)
-    lone = io.BytesIO(_bare_primary() + bytes(file.raw(hdu)))
-    try:
-        with warnings.catch_warnings():
-            # Header complaints of astropy are not ours to pass on: the cards are kept as they are.
-            warnings.simplefilter("ignore")
-            with fits.open(lone, do_not_scale_image_data=True, memmap=False) as opened:
-                decoded = opened[1]
-                header = decoded.header.tostring(endcard=False, padding=False)
-                data = np.asarray(decoded.data if inside is None else decoded.section[inside])
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise InputError(
-            f"compressed HDU {hdu.describe()} cannot be decoded: {error}",
-            code="damaged",
-            hint="re-transfer the file",
-        ) from error
-    if data.shape != (hdu.shape if inside is None else _sizes(hdu, inside)):
-        raise InputError(f"HDU {hdu.describe()} decodes to shape {data.shape}", code="bad_header")
-    data.flags.writeable = False
-    return data, Cards(header.encode("latin-1"))
-
-
-def _bare_primary() -> bytes:
-    cards = (("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0))
-    raw = "".join(format_card(key, value) for key, value in cards).encode() + b"END".ljust(80)
-    return raw.ljust(BLOCK)
+def _one_plane(hdu: Hdu, inside: tuple[slice, ...]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """Shape of a single plane with all axes, and the slices of `inside` on it."""
+    lead, _ = _axes(hdu)
+    shape = tuple(1 if axis in lead else n for axis, n in enumerate(hdu.shape))
+    return shape, tuple(slice(0, 1) if axis in lead else part for axis, part in enumerate(inside))

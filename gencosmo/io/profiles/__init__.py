@@ -19,6 +19,8 @@ PROFILES: dict[str, Profile] = {
         lsst_v1.PROFILE,
         desdm.PROFILE,
         decam.PROFILE,
+        decam.BITS,
+        decam.CODES,
         stsci.PROFILE,
         legacy.PROFILE,
         sdss_ivar.PROFILE,

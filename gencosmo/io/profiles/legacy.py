@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from functools import partial
 
 from gencosmo.flags import bits_of
 from gencosmo.io.cards import Cards
@@ -47,12 +48,16 @@ def _science(file: FitsFile) -> Hdu | None:
     return next((hdu for hdu in file.images() if hdu is not mask and hdu.name.upper() not in ("IVAR", "INVVAR")), None)
 
 
+def _other_name(path: str, word: str) -> str | None:
+    folder, name = os.path.split(path)
+    other = re.sub(r"-image-(\w+)", rf"-{word}-\1" if word == "invvar" else f"-{word}", name)
+    return None if other == name else os.path.join(folder, other)
+
+
 def _partner(file: FitsFile, word: str) -> str | None:
     """`x-image-r.fits` has `x-invvar-r.fits` and, for all bands, `x-maskbits.fits`."""
-    folder, name = os.path.split(file.path)
-    other = re.sub(r"-image-(\w+)", rf"-{word}-\1" if word == "invvar" else f"-{word}", name)
-    path = os.path.join(folder, other)
-    return path if other != name and os.path.exists(path) else None
+    path = _other_name(file.path, word)
+    return path if path is not None and os.path.exists(path) else None
 
 
 def _detect(file: FitsFile) -> bool:
@@ -73,14 +78,16 @@ def _layouts(file: FitsFile) -> list[Layout]:
     if own is not None:
         layout = replace(layout, noise=PlaneRef(file, own))
     elif weight is not None:
-        layout = replace(layout, noise=open_companion(file, weight, like=science))
+        named = partial(_other_name, word="invvar")
+        layout = replace(layout, noise=open_companion(file, weight, like=science, rename=named))
     ref = None
     if (hdu := _mask_hdu(file)) is not None:
         ref = PlaneRef(file, hdu)
     elif mask is not None:
-        ref = open_companion(file, f"{mask}[MASKBITS]", like=science)
+        named = partial(_other_name, word="maskbits")
+        ref = open_companion(file, f"{mask}[MASKBITS]", like=science, rename=named)
     planes = None if ref is None else planes_from_bits(ref.hdu.cards, _band(file, science))
     return [layout if planes is None else replace(layout, dq=ref, planes=planes)]
 
 
-PROFILE = Profile("legacy", "-image-BAND + -invvar-BAND + -maskbits (MBIT_n cards)", _detect, _layouts)
+PROFILE = Profile("legacy", "`-image-BAND` + `-invvar-BAND` + `-maskbits` (MBIT_n cards)", _detect, _layouts)

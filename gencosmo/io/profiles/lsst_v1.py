@@ -1,7 +1,11 @@
 """`lsst-v1`: IMAGE, MASK, VARIANCE with `MP_<NAME>` cards in the mask header.
 
 The value of such a card is a bit NUMBER. Planes are added at run time and their numbers differ between files,
-so the cards are always read.
+so the cards are always read. What the names mean: `include/lsst/afw/image/Mask.h` (lsst/afw, April 2026) and the names
+of release DP2 in `python/lsst/images/_mask.py` (lsst/images, August 2026).
+
+EDGE and DETECTION_EDGE tell where sources were not looked for; the pixels are sound. In a coadd (it has one of the
+planes CLIPPED, REJECTED, INEXACT_PSF) CR says that some input was hit and left out or repaired: told, not filled.
 """
 
 from __future__ import annotations
@@ -19,19 +23,31 @@ FLAG_WORDS = {name: name for name in FLAGS} | {
     "INTRP": "INTERPOLATED",
     "DETECTION_EDGE": "EDGE",
     "UNMASKEDNAN": "NO_DATA",
+    "UNMASKED_NAN": "NO_DATA",
     "CROSSTALK": "SUSPECT",
+    "VIGNETTED": "SUSPECT",
+    "PARTLY_VIGNETTED": "SUSPECT",
+    "ITL_DIP": "SUSPECT",
+    "HIGH_VARIANCE": "SUSPECT",
 }
 """Names that mask planes carry in files, and our flags for them; other names have none."""
 
 _BAD = frozenset(name for name, flag in FLAG_WORDS.items() if FLAGS[flag].fill and flag != "EDGE")
-_ESTIMATED = ("INTRP", "INTERPOLATED")
+_ESTIMATED = ("FILLED", "INTRP", "INTERPOLATED")
+_OURS = {name: flag.value for name, flag in FLAGS.items()}
+_COADD = frozenset({"CLIPPED", "REJECTED", "INEXACT_PSF"})
 
 
 def planes_from_names(values: dict[str, int]) -> MaskPlanes:
     """Make mask planes from `{name: bit value}` as it stands in a header."""
     rows = tuple(MaskBit(name, value, bits_of(FLAG_WORDS.get(name, "").split())) for name, value in values.items())
     estimated = next((values[name] for name in _ESTIMATED if name in values), None)
-    return MaskPlanes(rows, frozenset(values) & _BAD, estimated=estimated)
+    selected = frozenset(values) & _BAD
+    if values == _OURS:  # a mask that gencosmo wrote
+        selected |= {"EDGE"}
+    if _COADD & frozenset(values):
+        selected -= {"CR", "COSMIC_RAY"}
+    return MaskPlanes(rows, selected, estimated=estimated)
 
 
 def planes_from_cards(cards: Cards) -> MaskPlanes | None:

@@ -15,10 +15,14 @@ from gencosmo.io.layout import Layout, PlaneRef, Profile
 __all__ = ["PROFILE"]
 
 
+def _other_name(path: str) -> str | None:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, name.replace("-image-", "-ivar-")) if "-image-" in name else None
+
+
 def _companion(file: FitsFile) -> str | None:
-    folder, name = os.path.split(file.path)
-    other = os.path.join(folder, name.replace("-image-", "-ivar-"))
-    return other if "-image-" in name and os.path.exists(other) else None
+    other = _other_name(file.path)
+    return other if other is not None and os.path.exists(other) else None
 
 
 def _science(file: FitsFile) -> Hdu | None:
@@ -37,7 +41,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
     own, other = file.find("IVAR"), _companion(file)
     noise = PlaneRef(file, own) if own else None
     if noise is None and other is not None:
-        noise = open_companion(file, other, like=science)
+        noise = open_companion(file, other, like=science, rename=_other_name)
     return [Layout("sdss-ivar", science, noise, "ivar")]
 
 
