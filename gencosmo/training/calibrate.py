@@ -14,15 +14,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gencosmo.ops.apply_kernels import apply_kernels_reference
-from gencosmo.ops.precondition import precondition_reference
+from gencosmo.ops.apply_kernels import applied_kernels
 from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import Calibration
 from gencosmo.priors.diffusion import calibration_bins
 from gencosmo.priors.network import DenoiserNetwork
-from gencosmo.training.loss import observed_moments
 from gencosmo.training.pack import Frame
-from gencosmo.training.trainer import Settings, sky_draws
+from gencosmo.training.trainer import Settings, features_of, sky_draws
 
 LEVEL_EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 SCALE_EDGES = (-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 5.0)
@@ -50,10 +48,11 @@ class Residuals:
 
 
 def collect(
-    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, batches: int
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, batches: int, *, artifacts: bool = True
 ) -> dict[str, Residuals]:
-    """Residuals of `batches` validation batches, by world."""
+    """Residuals of `batches` validation batches, by world; `artifacts`: also beside defects that nobody masked."""
     draws = sky_draws(frames, replace(settings, scene_share=0.6), settings.seed + VALIDATION_SEED)
+    draws.artifacts = draws.artifacts if artifacts else 0.0
     levels, scales = torch.tensor(LEVEL_EDGES), torch.tensor(SCALE_EDGES)
     found: dict[str, list[Residuals]] = {"frame": [], "scene": []}
     for step in range(batches):
@@ -61,14 +60,14 @@ def collect(
         tile = (step * settings.batch + torch.arange(len(task.world)))[:, None, None].expand(task.z.shape)
         with torch.no_grad():
             win = tile_windows(task.z, task.sigma, settings.prior_var)
-            features, local = precondition_reference(win, task.world, settings.prior_var)
-            mean, var = apply_kernels_reference(network(features), win, local)
-            mean, var = observed_moments(mean[:, 0], var[:, 0], task.z, task.sigma, task.noise)
+            features, local = features_of(win, task.world, settings.prior_var)
+            mean, var = applied_kernels(network(features), win, local)
         row, col = calibration_bins(win, local, levels, scales)
         for world, number in (("frame", 0.0), ("scene", 1.0)):
-            keep = task.supervised & (task.world == number)[:, None, None]
-            error2 = (mean - task.target) ** 2
-            parts = (error2, var, torch.isinf(task.sigma), row, col, tile)
+            # a noisy target's residual is not the scene's
+            keep = task.supervised & (task.world == number)[:, None, None] & (task.noise == 0)
+            error2 = (mean[:, 0] - task.target) ** 2
+            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col, tile)
             found[world].append(Residuals(*(x[keep] for x in parts)))
     return {
         w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__))
@@ -109,6 +108,11 @@ def calibrate(
     """Measure a calibration on validation frames (and simulated tiles of another seed)."""
     residuals = collect(network.eval(), frames, settings, batches)
     tables = {world: factor_table(r) for world, r in residuals.items()}
+    # users' frames are large and real: stamps centred on an object and simulated crowds have other tails
+    large = [frame for frame in frames if min(frame.flux.shape) >= settings.tile]
+    if large:
+        real = replace(settings, real_share=1.0)
+        residuals["frame"] = collect(network, large, real, max(1, batches // 3), artifacts=False)["frame"]
     return Calibration(
         weights_sha256=weights_sha256,
         level_edges=LEVEL_EDGES,

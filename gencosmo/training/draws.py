@@ -77,6 +77,7 @@ class SkyDraws:
         self.scene_share, self.pool_size, self.uses = scene_share, pool, uses
         self.source = TileSource(frames, tile, seed) if frames else None
         self.generator, self.choices = Generator(device), Generator()
+        self.artifacts = ARTIFACT_SHARE
         self.reseed(seed)
         self._pool: tuple[Tensor, Tensor] | None = None
         self._used = 0
@@ -109,7 +110,7 @@ class SkyDraws:
             scene = torch.cat([scene, behind])
         rng = np.random.default_rng(int(torch.randint(0, 2**31, (1,), generator=self.choices)))
         frames = ~scene
-        target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, ARTIFACT_SHARE)).to(
+        target[frames] = torch.from_numpy(add_artifacts(target[frames].cpu().numpy(), rng, self.artifacts)).to(
             self.device
         )
         holes = torch.from_numpy(draw_holes(target.cpu().numpy(), rng)).to(self.device)

@@ -42,6 +42,8 @@ def correlated_noise(shape: tuple[int, int, int], share: float, generator: Gener
     """Gaussian noise (B, H, W) of unit variance, correlated over one or two pixels in a `share` of the tiles."""
     device = generator.device
     batch, height, width = shape
+    if batch == 0:
+        return torch.empty(shape, device=device)
     reach = TAPS // 2
     noise = torch.randn(batch, height + 2 * reach, width + 2 * reach, generator=generator, device=device)
     kind = torch.randint(0, 4, (batch,), generator=generator, device=device)

@@ -57,13 +57,19 @@ class Settings:
     checkpoint_seconds: float = 120.0
 
 
-def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-    """Differentiable forward pass of a task: mean, variance and local roughness, each (B, H, W)."""
-    win = tile_windows(task.z, task.sigma, settings.prior_var)
+def features_of(win: Tensor, world: Tensor, prior_var: float) -> tuple[Tensor, Tensor]:
+    """Features and local statistics of windows, in new memory."""
     batch, _rows, height, width = win.shape
     features = torch.empty(batch, FEATURES, height, width, device=win.device).to(memory_format=torch.channels_last)
     local = torch.empty(batch, LOCALS, height, width, device=win.device)
-    precondition(win, task.world, settings.prior_var, features, local)
+    precondition(win, world, prior_var, features, local)
+    return features, local
+
+
+def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
+    """Differentiable forward pass of a task: mean, variance and local roughness, each (B, H, W)."""
+    win = tile_windows(task.z, task.sigma, settings.prior_var)
+    features, local = features_of(win, task.world, settings.prior_var)
     with torch.autocast(win.device.type, torch.bfloat16, enabled=settings.bfloat16):
         raw = network(features)
     mean, var = applied_kernels(raw.float(), win, local)
