@@ -6,9 +6,9 @@
 namespace gencosmo {
 
 // ln((1 + f) 2^e) for f from sqrt(1/2) - 1 to sqrt(2) - 1.
-GC_HD float log_of_parts(float e, float f) {
-  float p = 7.0376836292e-2f;
-  p = fused(p, f, -1.1514610310e-1f);
+template <class F>
+GC_HD F log_of_parts(F e, F f) {
+  F p = fused(7.0376836292e-2f, f, -1.1514610310e-1f);
   p = fused(p, f, 1.1676998740e-1f);
   p = fused(p, f, -1.2420140846e-1f);
   p = fused(p, f, 1.4249322787e-1f);
@@ -16,8 +16,8 @@ GC_HD float log_of_parts(float e, float f) {
   p = fused(p, f, 2.0000714765e-1f);
   p = fused(p, f, -2.4999993993e-1f);
   p = fused(p, f, 3.3333331174e-1f);
-  const float square = f * f;
-  float y = p * (square * f);
+  const F square = f * f;
+  F y = p * (square * f);
   y = fused(e, -2.12194440e-4f, y);
   y = fused(-0.5f, square, y);
   return fused(e, 0.693359375f, f + y);

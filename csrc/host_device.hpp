@@ -5,6 +5,8 @@
 #pragma once
 #include <cstdint>
 
+#include "lanes.hpp"
+
 #if defined(__CUDACC__)
 #define GC_HD static __host__ __device__ __forceinline__
 #else
@@ -44,6 +46,12 @@ GC_HD float float_of(uint32_t u) {
   __builtin_memcpy(&f, &u, 4);
   return f;
 #endif
+}
+GC_HD int32_t signed_of(uint32_t u) { return static_cast<int32_t>(u); }
+GC_HD float to_float(int32_t i) { return static_cast<float>(i); }
+template <class T>
+GC_HD T select(bool where, T a, T b) {
+  return where ? a : b;
 }
 GC_HD float infinity() { return float_of(0x7f800000u); }
 GC_HD bool is_inf(float f) { return (bits_of(f) & 0x7fffffffu) == 0x7f800000u; }

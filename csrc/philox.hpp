@@ -34,41 +34,43 @@ GC_HD Counter philox(Counter c, uint32_t key0, uint32_t key1) {
   return c;
 }
 
-// -ln((k + 1/2) / 2^31) for 0 <= k < 2^31. Above sqrt(1/2) the reduced argument u - 1 is formed from the integer:
+// The formulas below take one number or a vector of them (lanes.hpp).
+
+// ln((k + 1/2) / 2^31) for 0 <= k < 2^31. Above sqrt(1/2) the reduced argument u - 1 is formed from the integer:
 // rounding u itself to float would cost four digits of a small radius.
-GC_HD float minus_log_u31(int32_t k) {
-  const float u = fused(static_cast<float>(k), 4.656612873077393e-10f, 2.3283064365386963e-10f);
-  const float below_one = fused(static_cast<float>(0x7fffffff - k), -4.656612873077393e-10f, -2.3283064365386963e-10f);
-  const uint32_t shifted = bits_of(u) - 0x3f3504f3u;
-  const int32_t exponent = static_cast<int32_t>(shifted) >> 23;
-  const float mantissa = float_of((shifted & 0x007fffffu) + 0x3f3504f3u);
-  const float f = exponent >= 0 ? below_one : mantissa - 1.0f;
-  const float e = static_cast<float>(exponent);
-  return -log_of_parts(e, f);
+template <class I>
+GC_HD auto log_u31(I k) {
+  const auto u = fused(to_float(k), 4.656612873077393e-10f, 2.3283064365386963e-10f);
+  const auto below_one = fused(to_float(0x7fffffff - k), -4.656612873077393e-10f, -2.3283064365386963e-10f);
+  const auto shifted = bits_of(u) - 0x3f3504f3u;
+  const auto exponent = signed_of(shifted) >> 23;
+  const auto mantissa = float_of((shifted & 0x007fffffu) + 0x3f3504f3u);
+  const auto f = select(exponent >= 0, below_one, mantissa - 1.0f);
+  return log_of_parts(to_float(exponent), f);
 }
 
 // sin and cos of 2 pi u / 2^32; the reduction to an eighth of a turn is integer arithmetic. Polynomials: Cephes.
-GC_HD void sincos_turn(uint32_t u, float& sine, float& cosine) {
-  const uint32_t quadrant = (u + 0x20000000u) >> 30;
-  const float a = static_cast<float>(static_cast<int32_t>(u << 2)) * 3.657295198e-10f;  // pi / 2^33
-  const float a2 = a * a;
-  float s = fused(a2, -1.9515295891e-4f, 8.3321608736e-3f);
+template <class U, class F>
+GC_HD void sincos_turn(U u, F& sine, F& cosine) {
+  const U quadrant = (u + 0x20000000u) >> 30;
+  const F a = to_float(signed_of(u << 2)) * 3.657295198e-10f;  // pi / 2^33
+  const F a2 = a * a;
+  F s = fused(a2, -1.9515295891e-4f, 8.3321608736e-3f);
   s = fused(s, a2, -1.6666654611e-1f);
   s = fused(s * a2, a, a);
-  float c = fused(a2, 2.443315711809948e-5f, -1.388731625493765e-3f);
+  F c = fused(a2, 2.443315711809948e-5f, -1.388731625493765e-3f);
   c = fused(c, a2, 4.166664568298827e-2f);
   c = c * (a2 * a2);
   c = fused(-0.5f, a2, c) + 1.0f;
-  const uint32_t swap = 0u - (quadrant & 1u);
-  const uint32_t us = bits_of(s), uc = bits_of(c);
-  const uint32_t sine_bits = (us & ~swap) | (uc & swap), cosine_bits = (uc & ~swap) | (us & swap);
-  sine = float_of(sine_bits ^ ((quadrant & 2u) << 30));
-  cosine = float_of(cosine_bits ^ (((quadrant + 1u) & 2u) << 30));
+  const auto swap = (quadrant & 1u) != 0u;
+  sine = float_of(bits_of(select(swap, c, s)) ^ ((quadrant & 2u) << 30));
+  cosine = float_of(bits_of(select(swap, s, c)) ^ (((quadrant + 1u) & 2u) << 30));
 }
 
-GC_HD void box_muller(uint32_t a, uint32_t b, float& n0, float& n1) {
-  const float radius = root(2.0f * minus_log_u31(static_cast<int32_t>(a >> 1)));
-  float sine, cosine;
+template <class U, class F>
+GC_HD void box_muller(U a, U b, F& n0, F& n1) {
+  const F radius = root(-2.0f * log_u31(signed_of(a >> 1)));
+  F sine, cosine;
   sincos_turn(b, sine, cosine);
   n0 = radius * cosine;
   n1 = radius * sine;
@@ -89,6 +91,15 @@ GC_HD void normals(const NoiseKey& k, int64_t group, int64_t row, float& n0, flo
              k.seed_low, k.seed_high);
   box_muller(o.x, o.y, n0, n1);
   box_muller(o.z, o.w, n2, n3);
+}
+
+// Signs of absolute columns 4 group .. 4 group + 3: the highest bit of each word.
+GC_HD void signs(const NoiseKey& k, int64_t group, int64_t row, float* s) {
+  const Counter o =
+      philox(Counter{static_cast<uint32_t>(group), static_cast<uint32_t>(row), k.sample_channel, k.step_stream},
+             k.seed_low, k.seed_high);
+  const uint32_t words[4] = {o.x, o.y, o.z, o.w};
+  for (int j = 0; j < 4; ++j) s[j] = float_of(0x3f800000u | (words[j] & 0x80000000u));
 }
 
 constexpr int kGroups = 16;          // counters per block of a CPU loop

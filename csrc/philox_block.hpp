@@ -1,109 +1,103 @@
-// Philox for sixteen neighbouring counters at once. The plain loop says what is computed; GCC turns its 64-bit products
-// into slow full multiplications, so the wide instruction sets get theirs by name. Integers: the words are the same.
+// Philox, signs and normals for sixteen neighbouring counters at once: sixty-four columns. The plain loops say what is
+// computed; compilers turn their 64-bit products into slow full multiplications, so the wide instruction sets get theirs
+// by name. Integers, and the same IEEE operations on floats: the bits are the same.
 #pragma once
 #include "philox.hpp"
 
-#if defined(__AVX512F__) || defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 namespace gencosmo {
 
-#if !defined(__CUDACC__)
-#if defined(__AVX512F__)
-struct Words {
-  using Vector = __m512i;
-  static constexpr int kLanes = 16;
-  static inline Vector set(uint32_t v) { return _mm512_set1_epi32(static_cast<int>(v)); }
-  static inline Vector load(const uint32_t* p) { return _mm512_loadu_si512(p); }
-  static inline void store(uint32_t* p, Vector v) { _mm512_storeu_si512(p, v); }
-  static inline Vector mix(Vector a, Vector b, Vector c) { return _mm512_xor_si512(_mm512_xor_si512(a, b), c); }
-  // High and low halves of the products with m: even lanes and odd lanes apart.
-  static inline void multiply(Vector a, Vector m, Vector& high, Vector& low) {
-    const Vector even = _mm512_mul_epu32(a, m), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), m);
-    high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-    low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
-  }
-};
-#elif defined(__AVX2__)
-struct Words {
-  using Vector = __m256i;
-  static constexpr int kLanes = 8;
-  static inline Vector set(uint32_t v) { return _mm256_set1_epi32(static_cast<int>(v)); }
-  static inline Vector load(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static inline void store(uint32_t* p, Vector v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-  static inline Vector mix(Vector a, Vector b, Vector c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
-  static inline void multiply(Vector a, Vector m, Vector& high, Vector& low) {
-    const Vector even = _mm256_mul_epu32(a, m), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), m);
-    high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-    low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
-  }
-};
+// What a row of a plane needs: its counter words and the keys of the ten rounds.
+struct RowKeys {
+  NoiseKey key;
+  int64_t row;
+#if defined(GC_LANES)
+  uint64_t word[10][2];
 #endif
-
-// The four words of the counters of absolute columns 4 group .. 4 group + 63, word by word.
-static inline void philox_block(const NoiseKey& k, int64_t group, int64_t row, uint32_t (*out)[kGroups]) {
-#if defined(__AVX512F__) || defined(__AVX2__)
-  uint32_t columns[kGroups];
-  for (int i = 0; i < kGroups; ++i) columns[i] = static_cast<uint32_t>(group + i);
-  for (int first = 0; first < kGroups; first += Words::kLanes) {
-    auto x = Words::load(columns + first), y = Words::set(static_cast<uint32_t>(row));
-    auto z = Words::set(k.sample_channel), w = Words::set(k.step_stream);
-    const auto m0 = Words::set(0xD2511F53u), m1 = Words::set(0xCD9E8D57u);
-    uint32_t key0 = k.seed_low, key1 = k.seed_high;
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      Words::Vector high0, low0, high1, low1;
-      Words::multiply(x, m0, high0, low0);
-      Words::multiply(z, m1, high1, low1);
-      x = Words::mix(high1, y, Words::set(key0));
-      z = Words::mix(high0, w, Words::set(key1));
-      y = low1;
-      w = low0;
-      key0 += 0x9E3779B9u;
-      key1 += 0xBB67AE85u;
-    }
-    Words::store(out[0] + first, x);
-    Words::store(out[1] + first, y);
-    Words::store(out[2] + first, z);
-    Words::store(out[3] + first, w);
-  }
-#else
-#pragma GCC ivdep
-  for (int i = 0; i < kGroups; ++i) {
-    const Counter o = philox(Counter{static_cast<uint32_t>(group + i), static_cast<uint32_t>(row), k.sample_channel,
-                                     k.step_stream},
-                             k.seed_low, k.seed_high);
-    out[0][i] = o.x;
-    out[1][i] = o.y;
-    out[2][i] = o.z;
-    out[3][i] = o.w;
+};
+GC_HD RowKeys row_keys(const NoiseKey& key, int64_t row) {
+  RowKeys keys{};
+  keys.key = key, keys.row = row;
+#if defined(GC_LANES)
+  for (uint32_t round = 0; round < 10; ++round) {
+    keys.word[round][0] = key.seed_low + round * 0x9E3779B9u;
+    keys.word[round][1] = key.seed_high + round * 0xBB67AE85u;
   }
 #endif
+  return keys;
 }
 
-// Normals of absolute columns 4 group .. 4 group + 63. Structure of arrays, so that the compiler vectorises it.
-static inline void normal_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
-  uint32_t word[4][kGroups];
-  philox_block(k, group, row, word);
-  float n[4][kGroups];
-#pragma GCC ivdep
-  for (int i = 0; i < kGroups; ++i) box_muller(word[0][i], word[1][i], n[0][i], n[1][i]);
-#pragma GCC ivdep
-  for (int i = 0; i < kGroups; ++i) box_muller(word[2][i], word[3][i], n[2][i], n[3][i]);
-  for (int i = 0; i < kGroups; ++i) {
-    for (int j = 0; j < 4; ++j) out[4 * i + j] = n[j][i];
+#if defined(GC_LANES)
+// The words of the counters of `kWidth` neighbouring groups, in the order that `transposed` undoes: lane 4 k + v holds
+// group kWidth / 4 * v + k. A counter lies in half of a 64-bit lane, because only there are full products; what the
+// upper half holds is never read.
+GC_LANE void philox_lanes(const RowKeys& keys, int64_t group, Uints* out) {
+  const Words zero{}, first = (zero + static_cast<uint32_t>(group)) + Words{GC_GROUPS};
+  Words x[2] = {first, first + kWidth / 4}, y[2], z[2], w[2];
+  for (int h = 0; h < 2; ++h) {
+    y[h] = zero + static_cast<uint32_t>(keys.row);
+    z[h] = zero + keys.key.sample_channel;
+    w[h] = zero + keys.key.step_stream;
   }
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    const Words key0 = zero + keys.word[round][0], key1 = zero + keys.word[round][1];
+    for (int h = 0; h < 2; ++h) {
+      const Words product0 = multiply(x[h], zero + 0xD2511F53u), product1 = multiply(z[h], zero + 0xCD9E8D57u);
+      x[h] = mix(upper(product1), y[h], key0);
+      z[h] = mix(upper(product0), w[h], key1);
+      y[h] = product1;
+      w[h] = product0;
+    }
+  }
+  out[0] = interleave(x[0], x[1]);
+  out[1] = interleave(y[0], y[1]);
+  out[2] = interleave(z[0], z[1]);
+  out[3] = interleave(w[0], w[1]);
+}
+
+// Four values per counter, as four vectors over counters, to the columns they belong to.
+GC_LANE void store_columns(const Floats* n, float* out) {
+  Floats a, b, c, d, column[4];
+  unpack(n[0], n[1], a, b);
+  unpack(n[2], n[3], c, d);
+  unpack_pairs(a, c, column[0], column[1]);
+  unpack_pairs(b, d, column[2], column[3]);
+  for (int v = 0; v < 4; ++v) store(out + v * kWidth, column[v]);
+}
+#endif
+
+// Normals of absolute columns 4 group .. 4 group + 63.
+static inline void normal_block(const RowKeys& keys, int64_t group, float* out) {
+#if defined(GC_LANES)
+  for (int first = 0; first < kGroups; first += kWidth) {
+    Uints word[4];
+    Floats n[4];
+    philox_lanes(keys, group + first, word);
+    box_muller(word[0], word[1], n[0], n[1]);
+    box_muller(word[2], word[3], n[2], n[3]);
+    store_columns(n, out + 4 * first);
+  }
+#else
+  for (int i = 0; i < kGroups; ++i) {
+    float* n = out + 4 * i;
+    normals(keys.key, group + i, keys.row, n[0], n[1], n[2], n[3]);
+  }
+#endif
 }
 
 // Signs of the same columns.
-static inline void sign_block(const NoiseKey& k, int64_t group, int64_t row, float* out) {
-  uint32_t word[4][kGroups];
-  philox_block(k, group, row, word);
-  for (int i = 0; i < kGroups; ++i) {
-    for (int j = 0; j < 4; ++j) out[4 * i + j] = float_of(0x3f800000u | (word[j][i] & 0x80000000u));
+static inline void sign_block(const RowKeys& keys, int64_t group, float* out) {
+#if defined(GC_LANES)
+  for (int first = 0; first < kGroups; first += kWidth) {
+    Uints word[4];
+    Floats sign[4];
+    philox_lanes(keys, group + first, word);
+    for (int j = 0; j < 4; ++j) sign[j] = float_of((word[j] & 0x80000000u) | 0x3f800000u);
+    store_columns(sign, out + 4 * first);
   }
-}
+#else
+  for (int i = 0; i < kGroups; ++i) signs(keys.key, group + i, keys.row, out + 4 * i);
 #endif
+}
 
 }  // namespace gencosmo

@@ -14,6 +14,7 @@ constexpr int kChunks = 256;            // chunk c of a plane holds its rows c, 
 #if !defined(__CUDACC__)
 template <int N>
 static inline double tree_sum(double* lane) {
+#pragma GCC unroll 8
   for (int half = N / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   }

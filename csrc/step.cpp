@@ -47,14 +47,14 @@ void advance(const StepArgs& a, const StepRow s, int64_t i, int64_t end, const f
 void step(const StepArgs& a, int threads) {
   for_each_row(a.layout, a.planes, threads, [&](int64_t p, const Plane& plane, int64_t row) {
     const StepRow s = step_row(a, p);
-    const NoiseKey key = noise_key(a.seed[p], plane.key, s.rng_step, s.stream);
+    const RowKeys keys = row_keys(noise_key(a.seed[p], plane.key, s.rng_step, s.stream), plane.row0 + row);
     const int64_t begin = plane.offset + row * plane.width, end = plane.col0 + plane.width;
     float noise[kBlock] = {};
     for (int64_t group = plane.col0 >> 2; 4 * group < end; group += kGroups) {
       const int64_t col = max64(4 * group, plane.col0), last = min64(4 * group + kBlock, end);
       const int64_t i = begin + col - plane.col0, n = last - col;
       if (!any_moves(a.clock + i, n)) continue;  // most of an image never moves and draws no noise
-      if (any_draws(a, s, i, n)) normal_block(key, group, plane.row0 + row, noise);
+      if (any_draws(a, s, i, n)) normal_block(keys, group, noise);
       advance(a, s, i, i + n, noise + (col - 4 * group));
     }
   });

@@ -29,7 +29,7 @@ TYPES = [
     "<f8",
     ">f8",
 ]
-SHAPE = (37, 1, 61)
+SHAPE = (37, 1, 61)  # ends within a vector, whatever its width
 
 
 def numbers(kind: str, seed: int = 0) -> np.ndarray:
@@ -71,6 +71,19 @@ def test_noise_and_quality(noise_kind: str, noise_type: str) -> None:
     quality = np.random.default_rng(2).integers(0, 1 << 20, SHAPE).astype(np.uint32)
     options = {"noise": noise, "noise_kind": noise_kind, "dq": quality}
     assert_equal(ingest(numbers(">f4"), **options), ingest_reference(numbers(">f4"), **options))
+
+
+BLANKS = ((">i8", -(2**63)), ("<i8", 2**53 + 1), (">u8", 2**62), (">u2", -1), ("u1", 300))
+
+
+@pytest.mark.parametrize(("kind", "blank"), BLANKS)
+def test_blank_is_compared_as_an_integer(kind: str, blank: int) -> None:
+    """Neighbours of a large blank are the same float64; a blank that the type cannot hold is nowhere."""
+    info = np.iinfo(kind)
+    data = np.array([min(max(blank + k, info.min), info.max) for k in (0, 1, 2)], dtype=kind)
+    got = ingest(data, blank=blank)
+    assert_equal(got, ingest_reference(data, blank=blank))
+    assert int((got[2] != 0).sum()) == (info.min <= blank <= info.max)
 
 
 def test_meaning_of_bad_numbers() -> None:
