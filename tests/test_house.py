@@ -42,7 +42,10 @@ THIRD_PARTY = {
     "astropy": {"demo", "io", "report"},
     "rich": {"commands"},
     "typer": {"cli", "commands"},
-    "PIL": {"demo", "report"},
+    "PIL": {"demo", "io", "report"},
+    "tifffile": {"io"},
+    "zarr": {"io"},
+    "bioio": {"io"},
     "torch": {"commands", "ops", "operators", "priors", "sampling", "tasks", "training", "windows"},
 }
 """Where these may be imported; so the ground floor and `io` are torch-free, and only files know FITS."""
@@ -125,7 +128,7 @@ def test_third_party_packages_stay_in_their_rooms():
 def test_imported_packages_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["bench"], *extras["find"]]
+    lines = [*project["dependencies"], *extras["bench"], *extras["bioio"], *extras["find"], *extras["micro"]]
     declared = {re.match(r"[\w-]+", line)[0].lower() for line in lines}
     names = {"skimage": "scikit-image", "PIL": "pillow", "cv2": "opencv-python-headless"}
     used = {dotted.split(".")[0] for module in modules() for dotted in module.imports}

@@ -7,7 +7,6 @@ out. A *plane* is one (t, c, z).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -184,7 +183,7 @@ def _asked(asked: str, told: str, shape: tuple[int, ...], where: str) -> Axes:
 
 def _guess(shape: tuple[int, ...]) -> str:
     """What it could be, in words, so that an ambiguity is told and not solved."""
-    if len(shape) == 3 and math.prod(shape):
+    if len(shape) == 3:
         return "its first axis: time, channel or depth" if shape[0] <= shape[-1] else "its axes: YXC, CYX, ZYX or TYX"
     return "its axes"
 

@@ -1,0 +1,221 @@
+"""`Stack`: an open image file with axes, read by planes and sections; nothing is decoded before it is asked for.
+
+What lies on disk stays as it is: values in the stored type, native byte order. `gencosmo.io.stack_image` makes an
+`Image` of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, UsageError, digits
+from gencosmo.io.axes import Axes, Plane, Section
+
+__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "open_stack", "size_in_um", "split_name"]
+
+LARGEST = 1 << 33
+"""Pixels of the largest plane that is accepted; work on it is done in blocks."""
+
+_UNITS = {
+    "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "å": 1e-4,
+    "in": 25400.0, "inch": 25400.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "micrometer": 1.0,
+    "micrometre": 1.0, "millimeter": 1e3, "millimetre": 1e3, "nanometer": 1e-3, "nanometre": 1e-3, "meter": 1e6,
+    "metre": 1e6, "centimeter": 1e4, "centimetre": 1e4, "angstrom": 1e-4,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of the pixels: sizes in micrometres, names of channels, and doubts as (code, text)."""
+
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    time_step: float | None = None
+    channel_names: tuple[str, ...] = ()
+    significant_bits: int | None = None
+    name: str = ""
+    doubts: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Content:
+    """Hash of a file, or of a folder with all in it; made once."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._hash = path, ""
+
+    def sha256(self) -> str:
+        """Return the hash: of a folder, of names and contents in the order of names."""
+        if not self._hash:
+            self._hash = _folder_hash(self._path) if os.path.isdir(self._path) else _file_hash(self._path)
+        return self._hash
+
+
+def _file_hash(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_hash(path: str) -> str:
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            whole = os.path.join(folder, name)
+            digest.update(f"{os.path.relpath(whole, path)}\0{_file_hash(whole)}\0".encode())
+    return digest.hexdigest()
+
+
+class Stack(ABC):
+    """An open file with axes; a context manager.
+
+    Attributes
+    ----------
+    path, kind : str
+        `kind`: tiff, ome-tiff, imagej, ome-zarr, png, jpeg, bioio.
+    axes : Axes
+    dtype : numpy dtype
+        Native.
+    details : Details
+    fingerprint : Content
+    """
+
+    path: str
+    kind: str
+    axes: Axes
+    dtype: np.dtype[Any]
+    details: Details
+    limit: int
+
+    @property
+    def fingerprint(self) -> Content:
+        """Hash of the file or folder."""
+        if not hasattr(self, "_content"):
+            self._content = Content(self.path)
+        return self._content
+
+    @abstractmethod
+    def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
+        """Return stored values (H, W) of one plane, or of some of its rows and columns."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check_size(self, *, whole: bool) -> None:
+        """Raise `TooLargeError` when a plane is larger than what is worked on; `whole`: in one piece."""
+        most = self.limit if whole else LARGEST
+        if self.axes.pixels > most:
+            size = self.axes.pixels * self.dtype.itemsize / 1e9
+            hint = "raise --max-pixels if the file is sound and the memory suffices" if whole else "is the file sound?"
+            raise TooLargeError(
+                f"{self.path}: a plane is {self.axes.pixels:.2g} pixels ({size:.3g} GB), limit {most:.2g}", hint=hint
+            )
+
+
+def check_dtype(dtype: Any, where: str, *, mask: bool = False) -> np.dtype[Any]:
+    """Return the native type, or raise `InputError` (`dtype`) when values of it are not worked on."""
+    kind = np.dtype(dtype)
+    if kind.kind in "iu" or (kind.kind == "f" and kind.itemsize in (4, 8)) or (mask and kind.kind == "b"):
+        native: np.dtype[Any] = kind.newbyteorder("=")
+        return native
+    raise InputError(f"{where}: {kind} images are not supported", code="dtype", hint="integers, float32, float64 are")
+
+
+def size_in_um(value: Any, unit: str | None, axis: str) -> tuple[float | None, tuple[tuple[str, str], ...]]:
+    """Return a physical pixel size in micrometres, None when it is absent or absurd, and the doubts about it."""
+    if value is None:
+        return None, ()
+    factor = _UNITS.get((unit or "µm").strip().lower())
+    if factor is None:
+        return None, (("pixel_size", f"pixel size {axis} has the unit {unit!r}, not a length"),)
+    try:
+        size = float(value) * factor
+    except (TypeError, ValueError):
+        size = math.nan
+    if not (math.isfinite(size) and 1e-5 <= size <= 1e5):
+        return None, (("pixel_size", f"pixel size {axis} = {value} {unit or 'µm'} is absurd and taken as unknown"),)
+    return size, ()
+
+
+def split_name(text: str) -> tuple[str, str | None]:
+    """Split `FILE[NAME]` into its parts."""
+    if text.endswith("]") and "[" in text and not os.path.exists(text):
+        path, _, name = text[:-1].rpartition("[")
+        return path, name
+    return text, None
+
+
+def open_stack(
+    path: str, *, axes: str | None = None, image: str | int | None = None, limit: int, mask: bool = False
+) -> Stack:
+    """Open a file of any format with axes.
+
+    Parameters
+    ----------
+    path : str
+    axes : str, optional
+        What the user says the stored axes are.
+    image : str or int, optional
+        Which image of the file: number of the TIFF series; path in a Zarr hierarchy.
+    limit : int
+        Largest number of pixels decoded at a time.
+    mask : bool
+        A mask: boolean values are accepted too.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    from gencosmo.io.registry import format_of
+
+    name = format_of(path).name
+    if name == "fits":
+        raise UsageError(f"{path} is a FITS file, expected TIFF, OME-Zarr, PNG or JPEG", code="format")
+    if name == "tiff":
+        from gencosmo.io.tiff import TiffStack
+
+        return TiffStack(path, axes, image, limit, mask)
+    if name == "zarr":
+        from gencosmo.io.zarr import ZarrStack
+
+        return ZarrStack(path, axes, image, limit, mask)
+    if name == "picture":
+        from gencosmo.io.picture import PictureStack
+
+        return PictureStack(path, axes, limit)
+    from gencosmo.io.bioio import BioStack
+
+    return BioStack(path, axes, image, limit)
+
+
+def warn(text: str, code: str) -> None:
+    """Tell the user something."""
+    warnings.warn(GencosmoWarning(text, code=code), stacklevel=3)
+
+
+def truncated(path: str, what: str, need: int, have: int) -> InputError:
+    """Return the error of data that end early."""
+    return InputError(
+        f"{path}: {what} needs {digits(need)} bytes, file has {digits(max(0, have))}",
+        code="truncated",
+        hint="re-transfer the file",
+    )

@@ -1,0 +1,73 @@
+"""Stacks as rows of the format table: `read` and `write` with plain arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gencosmo.errors import InputError
+from gencosmo.image import Image
+from gencosmo.io.hdus import Limits
+from gencosmo.io.pixels import Section
+from gencosmo.io.stack import open_stack
+from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_options import StackRead
+from gencosmo.io.stack_result import write
+
+__all__ = ["read", "write"]
+
+
+def read(
+    path: str,
+    *,
+    section: Section | None = None,
+    max_pixels: int | None = None,
+    t: int | None = None,
+    z: int | None = None,
+    **options: Any,
+) -> Image:
+    """Read the channels of one time and depth as (C, H, W); the arguments are those of `gencosmo.io.read`.
+
+    Raises
+    ------
+    InputError
+        `axes` when there are several times or depths and none is chosen.
+    """
+    limits = Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels)
+    asked = StackRead(limits=limits, times=None if t is None else (t,), depths=None if z is None else (z,), **options)
+    with open_stack(path, axes=asked.axes, image=asked.hdu, limit=limits.pixels) as stack:
+        reader = StackReader(stack, asked)
+        try:
+            return _joined(reader, section)
+        finally:
+            reader.close()
+
+
+def _joined(reader: StackReader, section: Section | None) -> Image:
+    stack, planes = reader.stack, reader.planes
+    for word, chosen in (("t", {p.t for p in planes}), ("z", {p.z for p in planes})):
+        if len(chosen) > 1:
+            raise InputError(
+                f"{stack.path} has {len(chosen)} planes along {word}, one image has one",
+                code="axes",
+                hint=f"choose with {word}=, or process the file",
+            )
+    height, width = stack.axes.inside[3:]
+    rows, cols = section or (slice(None), slice(None))
+    whole = slice(*rows.indices(height)[:2]), slice(*cols.indices(width)[:2])
+    if section is None:
+        stack.check_size(whole=True)
+    images = [reader.image(plane, whole) for plane in planes]
+    first = images[0].replace(meta=dict(images[0].meta) | {"planes_read": tuple(tuple(plane) for plane in planes)})
+    if len(images) == 1:
+        return first
+    noise = [image.ivar for image in images if image.ivar is not None]
+    names = stack.details.channel_names
+    return first.replace(
+        data=np.concatenate([image.data for image in images]),
+        flags=np.concatenate([image.flags for image in images if image.flags is not None]),
+        ivar=np.concatenate(noise) if noise else None,
+        planar=False,
+        meta=dict(first.meta) | {"rgb": stack.axes.samples > 1, "channel_names": names},
+    )

@@ -1,0 +1,300 @@
+"""TIFF, BigTIFF, OME-TIFF and ImageJ hyperstacks, read page by page and segment by segment with tifffile."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
+from gencosmo.io.axes import Axes, Plane, Section, parse_axes
+from gencosmo.io.ome_xml import ome_details, parse_ome
+from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated
+
+__all__ = ["TiffStack", "open_tiff", "page_array"]
+
+MAX_PAGES = 1 << 20
+
+
+def _tifffile() -> Any:
+    try:
+        import tifffile
+    except ImportError:
+        raise UsageError(
+            "reading TIFF needs the package tifffile", code="extra", hint="pip install 'gencosmo[micro]'"
+        ) from None
+    return tifffile
+
+
+class TiffStack(Stack):
+    """One series of a TIFF file; see `gencosmo.io.stack.Stack`.
+
+    Attributes
+    ----------
+    file : tifffile.TiffFile
+    number : int
+        Which series.
+    series : tifffile.TiffPageSeries
+    """
+
+    def __init__(self, path: str, axes: str | None, image: str | int | None, limit: int, mask: bool = False) -> None:
+        self.path, self.limit = os.fspath(path), limit
+        self.file = open_tiff(self.path)
+        try:
+            self.number, self.series = self._choose(image)
+            self.kind = {"ome": "ome-tiff", "imagej": "imagej"}.get(self.series.kind, "tiff")
+            frame = self.series.keyframe
+            self.dtype = check_dtype(self.series.dtype, self.path, mask=mask)
+            _check_codec(self.path, frame)
+            self._check_bytes()
+            self.axes = parse_axes(self.series.axes, self.series.shape, asked=axes, where=self.path)
+            self.details = self._details()
+            self._inner = self._page_axes(tuple(n for n in frame.shape if n != 1) or (1,))
+        except BaseException:
+            self.file.close()
+            raise
+        self._last: tuple[int, NDArray[Any]] | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def _choose(self, image: str | int | None) -> tuple[int, Any]:
+        if self.file.is_ome and "<!ENTITY" in (self.file.pages[0].description or ""):
+            parse_ome(self.file.pages[0].description, self.path)
+        try:
+            series = self.file.series
+        except Exception as error:  # tifffile meets broken structure with whatever comes up
+            raise InputError(f"{self.path}: its pages make no image: {error}", code="bad_header") from None
+        text = "0" if image in (None, "all") else str(image)
+        if not text.isdigit() or int(text) >= len(series):
+            raise InputError(
+                f"{self.path} has no series {image!r}, it has {len(series)}",
+                code="hdu_not_found",
+                hint="--hdu takes the number of a series, from 0",
+            )
+        chosen = series[int(text)]
+        if any(page is None or page.parent is not self.file for page in chosen.pages):
+            raise InputError(
+                f"{self.path} is a part of an image in several files",
+                code="multifile",
+                hint="write it as one OME-TIFF or OME-Zarr first (bioformats2raw, Fiji)",
+            )
+        return int(text), chosen
+
+    def _check_bytes(self) -> None:
+        """Refuse what the file cannot hold, and segments that would unpack to too much, before anything is decoded."""
+        have = os.path.getsize(self.path)
+        if math.prod(self.series.shape) == 0:
+            raise InputError(f"image has zero pixels (shape {self.series.shape})", code="empty_image")
+        for page in self.series.pages:
+            ends = [a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
+            if not ends:
+                raise truncated(self.path, f"page {page.index}", self.series.keyframe.nbytes, 0)
+            if max(ends) > have:
+                raise truncated(self.path, f"page {page.index}", max(ends), have)
+        frame = self.series.keyframe
+        if frame.is_final:
+            need = self.series.keyframe.nbytes
+            short = next((p for p in self.series.pages if p.dataoffsets[0] + need > have), None)
+            if short is not None and not (self.series.dataoffset and frame.is_final and len(self.series.pages) == 1):
+                raise truncated(self.path, f"page {short.index}", short.dataoffsets[0] + need, have)
+        elif math.prod(frame.chunks) > self.limit:
+            raise TooLargeError(
+                f"{self.path}: one segment unpacks to {math.prod(frame.chunks):.2g} values, limit {self.limit:.2g}",
+                hint="raise --max-pixels if the file is sound and the memory suffices",
+            )
+
+    def _details(self) -> Details:
+        if self.file.is_ome:
+            return ome_details(parse_ome(self.file.ome_metadata, self.path), self.number)
+        frame = self.series.keyframe
+        imagej = self.file.imagej_metadata if self.kind == "imagej" else None
+        unit = str((imagej or {}).get("unit", "")) if imagej is not None else _unit_of(frame)
+        sizes: dict[str, float | None] = {"x": None, "y": None, "z": None}
+        doubts: tuple[tuple[str, str], ...] = ()
+        if unit not in ("", "pixel", "pixels", "in", "inch"):
+            for axis, tag in (("x", "XResolution"), ("y", "YResolution")):
+                ratio = frame.tags.valueof(tag)
+                if ratio and ratio[0]:
+                    sizes[axis], more = size_in_um(ratio[1] / ratio[0], unit, axis.upper())
+                    doubts += more
+            if imagej and "spacing" in imagej:
+                sizes["z"], more = size_in_um(imagej["spacing"], unit, "Z")
+                doubts += more
+        step = (imagej or {}).get("finterval")
+        return Details(
+            x=sizes.get("x"),
+            y=sizes.get("y"),
+            z=sizes.get("z"),
+            time_step=float(step) if isinstance(step, (int, float)) else None,
+            doubts=doubts,
+        )
+
+    def _page_axes(self, inner: tuple[int, ...]) -> Axes | None:
+        """The axes of one page, None when pages do not hold whole rows and columns: then all is read at once."""
+        letters, shape = self.axes.letters, self.axes.shape
+        inner_letters = letters[len(letters) - len(inner) :]
+        leading = math.prod(shape[: len(shape) - len(inner)])
+        fits = shape[len(shape) - len(inner) :] == inner and leading == len(self.series.pages)
+        return Axes(inner_letters, inner) if fits and {"Y", "X"} <= set(inner_letters) else None
+
+    def page_of(self, plane: Plane) -> tuple[int, Plane]:
+        """Return the number of the page that holds a plane, and which plane of that page it is."""
+        assert self._inner is not None
+        index = self.axes.index(plane)
+        count = len(index) - len(self._inner.letters)
+        lead = [int(i) for i in index[:count] if not isinstance(i, slice)]
+        number = int(np.ravel_multi_index(lead, self.axes.shape[:count])) if count else 0
+        rest = dict(zip(self.axes.letters[count:], index[count:], strict=True))
+        at = {letter: value for letter, value in rest.items() if not isinstance(value, slice)}
+        own = at.get("C", 0) * self._inner.samples + at.get("S", 0)
+        return number, Plane(at.get("T", 0), own, at.get("Z", 0))
+
+    @property
+    def by_page(self) -> bool:
+        """Whether each page holds whole planes."""
+        return self._inner is not None
+
+    @property
+    def page_axes(self) -> Axes:
+        """Axes of one page (`by_page`)."""
+        assert self._inner is not None
+        return self._inner
+
+    def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
+        """Return stored values of one plane; of a tiled or compressed page only the segments that are asked for."""
+        if self._inner is None:
+            return np.ascontiguousarray(self.axes.plane(self._whole(), plane, section or (slice(None), slice(None))))
+        number, inside = self.page_of(plane)
+        page = self.series.pages[number]
+        if self._last is not None and self._last[0] == number:
+            return np.ascontiguousarray(self._inner.plane(self._last[1], inside, section or (slice(None), slice(None))))
+        if section is None or self._inner.transposed:
+            if self.axes.pixels * self._inner.samples > self.limit:
+                self.check_size(whole=True)
+            whole = page_array(self.path, page).reshape(self._inner.shape)
+            if self._inner.samples > 1 or len(self._inner.letters) > 2:
+                self._last = (number, whole)
+            return np.ascontiguousarray(self._inner.plane(whole, inside, section or (slice(None), slice(None))))
+        return page_section(self.path, page, self._inner, inside, section)
+
+    def _whole(self) -> NDArray[Any]:
+        if self._last is None:
+            if math.prod(self.axes.shape) > self.limit:
+                raise TooLargeError(
+                    f"{self.path}: its planes lie across pages, and all {math.prod(self.axes.shape):.2g} values are "
+                    f"more than the limit {self.limit:.2g}",
+                    hint="store X and Y last",
+                )
+            with decoding(self.path):
+                self._last = (0, self.series.asarray().reshape(self.axes.shape))
+        return self._last[1]
+
+
+def open_tiff(path: str) -> Any:
+    """Open a file with tifffile; what it meets in bad files comes as our errors."""
+    tifffile = _tifffile()
+    try:
+        file = tifffile.TiffFile(path)
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}", code="not_found") from None
+    except Exception as error:  # of many kinds, for bytes that are no TIFF
+        raise FormatError(f"{path} is not a TIFF file: {error}", code="not_tiff") from None
+    try:
+        if len(file.pages) > MAX_PAGES:
+            raise TooLargeError(f"{path} has {len(file.pages)} pages, limit {MAX_PAGES}")
+        return file
+    except TooLargeError:
+        file.close()
+        raise
+    except Exception as error:
+        file.close()
+        raise InputError(f"{path}: its pages cannot be followed: {error}", code="truncated") from None
+
+
+def _check_codec(path: str, frame: Any) -> None:
+    tifffile = _tifffile()
+    name = getattr(frame.compression, "name", str(frame.compression))
+    try:
+        tifffile.TIFF.DECOMPRESSORS[frame.compression]
+    except KeyError:
+        raise InputError(
+            f"{path}: compression {name} is not supported",
+            code="compression",
+            hint="pip install 'gencosmo[micro]' brings more codecs; or write it uncompressed, LZW or deflate",
+        ) from None
+
+
+def _unit_of(frame: Any) -> str:
+    """Centimetres only: pixels per inch are the resolution of a printer."""
+    return "cm" if frame.resolutionunit == 3 else ""
+
+
+class decoding:  # noqa: N801 (reads as a word in a with statement)
+    """Errors of codecs as ours."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, InputError | MemoryError) or not isinstance(error, Exception):
+            return
+        text = str(error) or type(error).__name__
+        if "not supported" in text or "requires" in text or isinstance(error, NotImplementedError):
+            raise InputError(
+                f"{self._path}: {text}", code="compression", hint="write it uncompressed, LZW or deflate"
+            ) from None
+        raise InputError(
+            f"{self._path}: its data cannot be unpacked: {text}", code="truncated", hint="re-transfer the file"
+        ) from None
+
+
+def page_array(path: str, page: Any) -> NDArray[Any]:
+    """Return a whole page, native."""
+    with decoding(path):
+        array: NDArray[Any] = page.asarray()
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def page_section(path: str, page: Any, axes: Axes, plane: Plane, section: Section) -> NDArray[Any]:
+    """Return rows and columns of one plane of a page: mapped when it lies bare in the file, else of the segments that
+    overlap.
+    """
+    rows, cols = (range(*part.indices(size)) for part, size in zip(section, axes.inside[3:], strict=True))
+    frame = page.keyframe
+    if page.is_final:
+        kind = np.dtype(frame.dtype).newbyteorder(frame.parent.byteorder)
+        mapped = np.memmap(path, kind, "r", int(page.dataoffsets[0]), axes.shape)
+        found = axes.plane(mapped, plane, section)
+        return np.ascontiguousarray(found).astype(kind.newbyteorder("="))
+    out = np.zeros((len(rows), len(cols)), np.dtype(frame.dtype).newbyteorder("="))
+    tall, wide = frame.chunks[-3:-1] if len(frame.chunks) > 2 else frame.chunks
+    across = math.ceil(frame.imagewidth / wide)
+    planar = frame.planarconfig == 2 and frame.samplesperpixel > 1
+    first = plane.c * math.ceil(frame.imagelength / tall) * across if planar else 0
+    tables = {"jpegtables": page.jpegtables, "jpegheader": frame.jpegheader} if frame.compression in (6, 7) else {}
+    handle = frame.parent.filehandle
+    for down in range(rows.start // tall, (rows.stop - 1) // tall + 1):
+        for right in range(cols.start // wide, (cols.stop - 1) // wide + 1):
+            number = first + down * across + right
+            handle.seek(page.dataoffsets[number])
+            raw = handle.read(page.databytecounts[number]) if page.databytecounts[number] else None
+            with decoding(path):
+                segment, _, _ = frame.decode(raw, number, _fullsize=False, **tables)
+            if segment is None:
+                continue
+            tile = segment[0, ..., 0 if planar or segment.shape[-1] == 1 else plane.c]
+            top, left = down * tall, right * wide
+            a, b = max(rows.start, top), min(rows.stop, top + tile.shape[0])
+            c, d = max(cols.start, left), min(cols.stop, left + tile.shape[1])
+            out[a - rows.start : b - rows.start, c - cols.start : d - cols.start] = tile[
+                a - top : b - top, c - left : d - left
+            ]
+    return out

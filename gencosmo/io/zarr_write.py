@@ -1,0 +1,269 @@
+"""OME-Zarr out: a copy of the input with its changed chunks written again, or a new hierarchy; std and fill inside.
+
+The spread of filled pixels is the image `gcm_std`, what was filled the label image `labels/gcm_fill`, which viewers show
+of themselves. Chunks (shards, where there are some) are made one at a time; those without filled pixels stay the
+input's, byte for byte.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import InputError
+from gencosmo.io.axes import ORDER, Plane, Section
+from gencosmo.io.levels import Ladder, halve, level_sizes
+from gencosmo.io.ngff import VERSIONS, attributes_of_image, edit_attributes, multiscales
+from gencosmo.io.painted import Output
+from gencosmo.io.stack import Details
+from gencosmo.io.zarr import ZarrStack, multiscales_of, read_attributes, zarr_package
+
+__all__ = ["copy_zarr", "new_zarr", "write_arrays"]
+
+CHUNK, SHARD = 1024, 4096
+SHARDED = 1 << 26
+"""Pixels from which the chunks of a plane are gathered into shards (0.5)."""
+NAMES = {"std": "gcm_std", "fill": "labels/gcm_fill", "flags": "labels/gcm_flags"}
+
+
+def copy_zarr(output: Output, path: str, words: Mapping[str, str]) -> None:
+    """Copy the hierarchy of an output's stack to `path` and change its filled pixels at all levels."""
+    stack = output.stack
+    assert isinstance(stack, ZarrStack)
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    shutil.copytree(stack.path, path)
+    arrays = [_writable(path, stack.group, name) for name in stack.levels]
+    places = [stack.letters.index(letter) for letter in "YX"]
+    sizes = [(array.shape[places[0]], array.shape[places[1]]) for array in arrays]
+    ladder = Ladder(sizes)
+    changed = [plane for plane in output.planes if output.changes(plane)]
+    for level, array in enumerate(arrays):
+        for region, section, planes in _regions(array, stack, changed):
+            where = {plane: ladder.touched(output.repairs, plane, level, section) for plane in planes}
+            where = {plane: found for plane, found in where.items() if found[0].size}
+            if not where:
+                continue
+            block = np.asarray(array[region])
+            for plane, found in where.items():
+                view = _view(block, stack, plane, region)
+                if level == 0:
+                    view[...] = output.paint(view, plane, section)
+                    continue
+                below = ladder.below(level, section)
+                under = np.asarray(arrays[level - 1][stack.index(plane, below)])
+                ladder.patch(view, level, section, under.T if stack.axes.transposed else under, below, found)
+            array[region] = block
+    group = os.path.join(path, stack.group)
+    if stack.kind == "ome-zarr":
+        version, scales = multiscales_of(read_attributes(os.path.join(stack.path, stack.group)))
+        entry = copy.deepcopy(scales or {})
+        _layers(output, group, entry, stack.levels, [array.shape for array in arrays], ladder, version, stack.letters)
+    _remember(group, words)
+    _consolidate(path)
+
+
+def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) -> None:
+    """Write a new hierarchy with the values of an output: one group, its levels `0`, `1`, ... each half the last."""
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    stack = output.stack
+    t, c, z, height, width = stack.axes.inside
+    stored = stack.axes.letters
+    letters = "".join(a for a in ORDER if a in stored or (a == "C" and c > 1))
+    counts = dict(zip(ORDER, (t, c, z, height, width), strict=True))
+    sizes = [(height, width), *level_sizes(height, width, 512)]
+    shapes = [tuple({**counts, "Y": h, "X": w}[a] for a in letters) for h, w in sizes]
+    kept, entry = _kept(stack), multiscales(letters, sizes, stack.details, version=version, name=stack.details.name)
+    names = stack.details.channel_names if len(stack.details.channel_names) == c else ()
+    root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
+    root.attrs.update(attributes_of_image(entry, version, channels=names, kept=kept))
+    arrays = [_create(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
+    for plane in stack.axes.planes():
+        for level, size in enumerate(sizes):
+            step = SHARD if max(size) > SHARD else CHUNK
+            for section in _sections(size, step):
+                place = _place(letters, plane, section)
+                if level == 0:
+                    arrays[0][place] = output.read(plane, section)
+                    continue
+                below = tuple(
+                    slice(2 * s.start, min(2 * s.stop, n)) for s, n in zip(section, sizes[level - 1], strict=True)
+                )
+                arrays[level][place] = halve(
+                    np.asarray(arrays[level - 1][_place(letters, plane, (below[0], below[1]))])
+                )
+    if output.repairs.count(output.planes):
+        paths = [str(n) for n in range(len(sizes))]
+        _layers(output, path, entry, paths, shapes, Ladder(sizes), version, letters)
+    _remember(path, words)
+
+
+def _kept(stack: Any) -> dict[str, Any]:
+    """Words of an OME-Zarr that stay true in another one: all but its arrays."""
+    if not isinstance(stack, ZarrStack) or stack.kind != "ome-zarr":
+        return {}
+    attributes = read_attributes(os.path.join(stack.path, stack.group))
+    words = attributes.get("ome", attributes)
+    return {key: value for key, value in words.items() if key not in ("multiscales", "version", "gencosmo", "labels")}
+
+
+def _writable(path: str, group: str, name: str) -> Any:
+    where = "/".join(part for part in (group, name) if part)
+    return zarr_package().open_array(path, path=where or None, mode="r+")
+
+
+def _create(
+    group: Any, name: str, shape: Sequence[int], dtype: Any, version: str, letters: str, chunks: Any = None,
+    shards: Any = None,
+) -> Any:  # fmt: skip
+    own = tuple(min(n, CHUNK) if a in "YX" else 1 for a, n in zip(letters, shape, strict=True))
+    more: dict[str, Any] = {}
+    if version == "0.4":
+        more["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    else:
+        more["dimension_names"] = [letter.lower() if letter != "-" else None for letter in letters]
+        pixels = math.prod(n for a, n in zip(letters, shape, strict=True) if a in "YX")
+        if shards is None and chunks is None and pixels > SHARDED:
+            shards = tuple(SHARD if a in "YX" else 1 for a in letters)
+    return group.create_array(
+        name, shape=tuple(shape), chunks=chunks or own, shards=shards, dtype=dtype, fill_value=0, **more
+    )
+
+
+def _layers(
+    output: Output,
+    folder: str,
+    entry: Mapping[str, Any],
+    paths: Sequence[str],
+    shapes: Sequence[Sequence[int]],
+    ladder: Ladder,
+    version: str,
+    letters: str,
+) -> None:
+    """Write std, fill and flags beside the levels of an image; chunks without filled pixels take no room."""
+    number = version if version in VERSIONS else ("0.4" if _is_v2(folder) else "0.5")
+    parent = zarr_package().open_group(folder, mode="a", zarr_format=VERSIONS[number])
+    for name, dtype in output.layers:
+        place, label = NAMES[name], name != "std"
+        group = parent.create_group(place, overwrite=True)
+        group.attrs.update(attributes_of_image({**entry, "name": place.rpartition("/")[2]}, number, label=label))
+        for level, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
+            array = _create(group, path, shape, dtype, number, letters)
+            for plane in output.planes:
+                for section in _sections(ladder.sizes[level], SHARD if array.shards else CHUNK):
+                    values = ladder.layer(output.repairs, name, dtype, plane, level, section)
+                    if values.any():
+                        turned = letters.index("X") < letters.index("Y")
+                        array[_place(letters, plane, section)] = values.T if turned else values
+        if label:
+            _list_label(folder, place.rpartition("/")[2], number)
+
+
+def _is_v2(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, ".zgroup"))
+
+
+def _list_label(folder: str, name: str, version: str) -> None:
+    def change(words: dict[str, Any]) -> None:
+        if version != "0.4":
+            words = words.setdefault("ome", {})
+            words.setdefault("version", version)
+        words["labels"] = [*(one for one in words.get("labels", []) if one != name), name]
+
+    edit_attributes(os.path.join(folder, "labels"), change)
+
+
+def _remember(folder: str, words: Mapping[str, str]) -> None:
+    """Add a row of provenance to a group's own attributes."""
+    if words:
+        edit_attributes(folder, lambda own: own.__setitem__("gencosmo", [*own.get("gencosmo", []), dict(words)]))
+
+
+def _consolidate(path: str) -> None:
+    """Make consolidated metadata again where the input had them: they would not know the new groups."""
+    zarr = zarr_package()
+    if os.path.isfile(os.path.join(path, ".zmetadata")):
+        zarr.consolidate_metadata(path, zarr_format=2)
+    elif zarr.open_group(path, mode="r").metadata.consolidated_metadata is not None if _is_group(path) else False:
+        zarr.consolidate_metadata(path, zarr_format=3)
+
+
+def _is_group(path: str) -> bool:
+    try:
+        zarr_package().open_group(path, mode="r")
+    except Exception:  # an array, told in several ways
+        return False
+    return True
+
+
+def _sections(size: tuple[int, int], step: int) -> Iterator[Section]:
+    for row in range(0, size[0], step):
+        for col in range(0, size[1], step):
+            yield slice(row, min(size[0], row + step)), slice(col, min(size[1], col + step))
+
+
+def _place(letters: str, plane: Plane, section: Section) -> tuple[int | slice, ...]:
+    at: dict[str, int | slice] = {
+        "T": plane.t, "C": plane.c, "Z": plane.z, "Y": section[0], "X": section[1], "-": 0,
+    }  # fmt: skip
+    return tuple(at[letter] for letter in letters)
+
+
+def _regions(
+    array: Any, stack: ZarrStack, changed: Sequence[Plane]
+) -> Iterator[tuple[tuple[slice, ...], Section, list[Plane]]]:
+    """What is written at a time: shards or chunks, with their rows and columns and the changed planes in them."""
+    sides = array.shards or array.chunks
+    if math.prod(sides) > stack.limit:
+        raise InputError(f"{stack.path}: its shards have {math.prod(sides):.2g} values, limit {stack.limit:.2g}")
+    grid = [range(0, size, side) for size, side in zip(array.shape, sides, strict=True)]
+    for corner in product(*grid):
+        region = tuple(slice(a, min(a + side, size)) for a, side, size in zip(corner, sides, array.shape, strict=True))
+        at = dict(zip(stack.letters, region, strict=True))
+        held = [
+            plane for plane in changed if all(_holds(at.get(letter), n) for letter, n in zip("TCZ", plane, strict=True))
+        ]
+        if held:
+            yield region, (at["Y"], at["X"]), held
+
+
+def _holds(part: slice | None, number: int) -> bool:
+    return part is None or part.start <= number < part.stop
+
+
+def _view(block: NDArray[Any], stack: ZarrStack, plane: Plane, region: Sequence[slice]) -> NDArray[Any]:
+    """One plane of what was read of a region, rows first."""
+    everything = (slice(None), slice(None))
+    index = tuple(
+        n if isinstance(n, slice) else n - part.start
+        for n, part in zip(stack.index(plane, everything), region, strict=True)
+    )
+    view: NDArray[Any] = block[index]
+    return view.T if stack.axes.transposed else view
+
+
+def write_arrays(
+    path: str, array: NDArray[Any], others: Sequence[tuple[str, NDArray[Any]]], details: Details, version: str
+) -> None:
+    """Write planes (C, H, W) as the root image of a new hierarchy, and others of their size as images `gcm_NAME`."""
+    root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
+    names = details.channel_names if len(details.channel_names) == array.shape[0] else ()
+    for name, values in [("", array), *((f"gcm_{name}", values) for name, values in others)]:
+        group = root.create_group(name) if name else root
+        sizes = [tuple(values.shape[1:]), *level_sizes(values.shape[1], values.shape[2], 512)]
+        entry = multiscales("CYX", sizes, details, version=version, name=name)
+        group.attrs.update(attributes_of_image(entry, version, channels=() if name else names))
+        for level, (height, width) in enumerate(sizes):
+            stored = _create(group, str(level), (values.shape[0], height, width), values.dtype, version, "CYX")
+            if level:
+                values = np.stack([halve(plane) for plane in values])
+            stored[...] = values
