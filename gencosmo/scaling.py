@@ -62,6 +62,17 @@ def difference_noise(plane: Float, good: NDArray[np.bool_], lag: int = 2) -> flo
     return float(MAD_TO_SD * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
 
 
+def digitiser_step(plane: Float, good: NDArray[np.bool_], lag: int = 2) -> float:
+    """What neighbours differ by when they differ at all: an upper bound on a noise that digitising has swallowed.
+
+    For planes on which most pairs are equal, as on the dark ground of 8-bit images. 0.0 where all are.
+    """
+    both = good[:, lag:] & good[:, :-lag]
+    steps = np.abs(plane[:, lag:][both] - plane[:, :-lag][both])
+    steps = steps[steps > 0]
+    return float(np.quantile(steps, 0.25)) if steps.size else 0.0
+
+
 def clipped_median(values: NDArray[np.float64], clip: float = 3.0, rounds: int = 5) -> tuple[float, float]:
     """Median and MAD-scaled spread of the values within `clip` spreads of the median, iterated."""
     centre, spread = 0.0, 0.0
@@ -110,7 +121,7 @@ def measure_scaling(plane: Float, good: NDArray[np.bool_], ivar: Float | None = 
         known = ivar[good & (ivar > 0)]
         noise = float(1 / np.sqrt(np.median(known))) if known.size else 0.0
     else:
-        noise = difference_noise(*_thin(plane, good))
+        noise = difference_noise(*_thin(plane, good)) or digitiser_step(*_thin(plane, good))
     some, ok = _thin(plane, good)
     values = some[ok].astype(np.float64)
     if values.size == 0:

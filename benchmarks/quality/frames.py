@@ -54,8 +54,48 @@ def to_flux(plane: np.ndarray) -> np.ndarray | None:
     return np.where(good, flux, np.nan).astype(np.float32)
 
 
+def micro_planes(path: Path) -> Iterator[np.ndarray]:
+    """Planes of a TIFF or PNG image as float32: colours apart, unless they are the same; stacks plane by plane."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            axes, data = file.series[0].axes, file.series[0].asarray()
+    else:
+        from skimage.io import imread
+
+        data = imread(path)
+        axes = "YXS"[: data.ndim]
+    if "S" in axes:
+        data = np.moveaxis(data, axes.index("S"), 0)[:3]
+        if all(np.array_equal(data[0], colour) for colour in data[1:]):
+            data = data[:1]
+    yield from np.asarray(data, dtype=np.float32).reshape(-1, *data.shape[-2:])
+
+
+def modality(path: Path) -> str:
+    """What a microscopy file shows, from split.toml."""
+    table = SPLIT["micro"]["modality"]
+    return str(table.get(f"{path.parent.name}/{path.name}") or table[path.parent.name])
+
+
+def micro_frames(side: str) -> Iterator[tuple[Path, Frame]]:
+    """Microscopy frames of the `train` or `test` groups."""
+    split = SPLIT["micro"]
+    for group in split[side]["groups"]:
+        for path in sorted((data_root() / "micro" / group).iterdir()):
+            if any(word in path.name.lower() for word in split["files"]["skip"]):
+                continue
+            only = split["files"]["only_plane"].get(group)
+            for index, plane in enumerate(micro_planes(path)):
+                if index >= split["files"]["max_planes_per_file"]:
+                    break
+                if only in (None, index) and min(plane.shape) >= MIN_SIDE and np.unique(plane).size >= 12:
+                    yield path, Frame(measure_scaling(plane, np.isfinite(plane)).to_flux(plane), group)
+
+
 def frames(side: str) -> Iterator[tuple[Path, Frame]]:
-    """Science frames of the `train` or `test` groups."""
+    """Science frames of the sky from the `train` or `test` groups."""
     skip, most = SPLIT["files"]["skip"], SPLIT["files"]["max_planes_per_file"]
     for group in SPLIT[side]["groups"]:
         for path in sorted((data_root() / "astro" / group).iterdir()):
@@ -70,16 +110,22 @@ def frames(side: str) -> Iterator[tuple[Path, Frame]]:
                     yield path, Frame(flux, group)
 
 
+KINDS = {"sky": (SPLIT, frames), "micro": (SPLIT["micro"], micro_frames)}
+"""Kind of image: its part of the split, and where its frames come from."""
+
+
 def main() -> None:
-    """Pack one side of the split: `python -m benchmarks.quality.frames train runs/sky.packed.npz`."""
+    """Pack one side of the split: `python -m benchmarks.quality.frames train runs/sky.packed.npz [--kind micro]`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("side", choices=["train", "test"])
     parser.add_argument("output", type=Path)
+    parser.add_argument("--kind", choices=list(KINDS), default="sky")
     given = parser.parse_args()
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    kept = [frame for _, frame in frames(given.side)]
+    split, source = KINDS[given.kind]
+    kept = [frame for _, frame in source(given.side)]
     print(f"{write_packed(given.output, kept)} frames, {sum(f.flux.size for f in kept) / 1e6:.1f} Mpix")
-    for group in SPLIT[given.side]["groups"]:
+    for group in split[given.side]["groups"]:
         mine = [f for f in kept if f.group == group]
         print(f"  {group:20s} {len(mine):4d} frames {sum(f.flux.size for f in mine) / 1e6:7.2f} Mpix")
 

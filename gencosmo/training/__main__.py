@@ -10,6 +10,7 @@ import torch
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import NetworkShape
 from gencosmo.training.data import hold_out
+from gencosmo.training.draws import SIMULATORS
 from gencosmo.training.pack import Frame, read_packed
 from gencosmo.training.trainer import Settings, Trainer, sky_draws
 
@@ -20,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train until the minutes are spent; resumes from the checkpoint")
     train.add_argument("--checkpoint", type=Path, required=True)
-    train.add_argument("--frames", type=Path, nargs="*", default=[], help="packed files; none = simulated sky only")
+    train.add_argument("--frames", type=Path, nargs="*", default=[], help="packed files; none = simulated tiles only")
+    train.add_argument("--simulator", choices=list(SIMULATORS), default=Settings.simulator)
     train.add_argument("--minutes", type=float, default=30.0)
     train.add_argument("--batch", type=int, default=Settings.batch)
     train.add_argument("--channels", type=int, nargs="+", default=[48, 96, 128])
@@ -48,7 +50,9 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     torch.set_flush_denormal(True)
     if given.threads:
         torch.set_num_threads(given.threads)
-    settings = Settings(minutes=given.minutes, batch=given.batch, seed=given.seed, rate=given.rate)
+    settings = Settings(
+        minutes=given.minutes, batch=given.batch, seed=given.seed, rate=given.rate, simulator=given.simulator
+    )
     kept = hold_out(frames)[0] if frames else []
     start = DiffusionPrior.load(given.start).network if given.start else None
     shape = start.shape if start else NetworkShape(tuple(given.channels), tuple(given.blocks))

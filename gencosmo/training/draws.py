@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,14 +10,21 @@ import torch
 from torch import Generator, Tensor
 
 from gencosmo.training.artifacts import add_artifacts
+from gencosmo.training.cells import simulate_cells
 from gencosmo.training.data import TileSource
 from gencosmo.training.grain import correlated_noise
 from gencosmo.training.levels import Task, make_task, noise_map
 from gencosmo.training.masks import draw_holes
 from gencosmo.training.pack import Frame
-from gencosmo.training.simulate import simulate_sky
+from gencosmo.training.simulate import Sky, simulate_sky
 
-__all__ = ["Draws", "SkyDraws"]
+__all__ = ["SIMULATORS", "Draws", "SkyDraws"]
+
+SIMULATORS: dict[str, Callable[[int, int, Generator, torch.device | str], Sky]] = {
+    "sky": simulate_sky,
+    "cells": simulate_cells,
+}
+"""Name of a simulator and ``(batch, size, generator, device) -> truth and variance``."""
 
 
 ARTIFACT_SHARE = 0.12
@@ -53,6 +60,8 @@ class SkyDraws:
         Share of real tiles in a batch (only with frames).
     scene_share : float
         Share of simulated tiles that ask for the noise-free scene.
+    simulator : str
+        A name of :data:`SIMULATORS`.
     pool, uses : int
         Simulated tiles are drawn from a pool of this size, renewed when each has been used about `uses` times.
     seed : int
@@ -67,6 +76,7 @@ class SkyDraws:
         tile: int,
         real_share: float,
         scene_share: float,
+        simulator: str,
         pool: int,
         uses: int,
         seed: int,
@@ -74,6 +84,9 @@ class SkyDraws:
     ) -> None:
         self.batch, self.tile, self.device = batch, tile, device
         self.real = round(batch * real_share) if frames else 0
+        self.simulate = SIMULATORS[simulator]
+        # the one level of a real tile is not what photon noise has
+        self.scene_of_real = REAL_SCENE_SHARE if simulator == "sky" else 0.0
         self.scene_share, self.pool_size, self.uses = scene_share, pool, uses
         self.source = TileSource(frames, tile, seed) if frames else None
         self.generator, self.choices = Generator(device), Generator()
@@ -102,7 +115,7 @@ class SkyDraws:
         own = torch.zeros_like(target)
         if self.source is not None:
             tiles, usable, white = (torch.from_numpy(x).to(self.device) for x in self.source.draw(self.real))
-            behind = torch.rand(self.real, generator=self.generator, device=self.device) < REAL_SCENE_SHARE
+            behind = torch.rand(self.real, generator=self.generator, device=self.device) < self.scene_of_real
             behind &= white > 0
             level = torch.where(behind, white, torch.zeros_like(white))[:, None, None].expand_as(tiles)
             target, good = torch.cat([target, tiles]), torch.cat([good, usable])
@@ -119,7 +132,7 @@ class SkyDraws:
     def _simulated(self, count: int) -> tuple[Tensor, Tensor]:
         """Noise-free truth and variance of `count` simulated tiles, turned at random."""
         if self._pool is None or self._used >= self.pool_size * self.uses:
-            sky = simulate_sky(self.pool_size, self.tile, self.generator, self.device)
+            sky = self.simulate(self.pool_size, self.tile, self.generator, self.device)
             self._pool, self._used = (sky.truth, sky.variance), 0
         self._used += count
         pick = torch.randperm(self.pool_size, generator=self.choices)[:count].to(self.device)

@@ -109,6 +109,7 @@ def write_prior(
         "tile": settings.tile,
         "minutes": round(state["elapsed"] / 60, 1),
         "seed": settings.seed,
+        "simulator": settings.simulator,
     }
     domain = measure_domain(frame.flux for frame in train)
     card = Card(
@@ -140,7 +141,11 @@ def recalibrate(card_file: Path, frames: Sequence[Frame], batches: int = 300) ->
     The file is the old one to the byte when nothing changed.
     """
     prior = DiffusionPrior.load(card_file)
-    settings = Settings(prior_var=prior.card.prior_var, bfloat16=False, seed=int(prior.card.training.get("seed", 0)))
+    training = prior.card.training
+    settings = Settings(
+        prior_var=prior.card.prior_var, bfloat16=False, seed=int(training.get("seed", 0)),
+        simulator=training.get("simulator", "sky"),
+    )  # fmt: skip
     measured = calibrate(prior.network, hold_out(frames)[1], settings, prior.card.weights_sha256, batches)
     measured.write(card_file.with_name(f"{prior.card.name}.calibration.json"))
     renewed = DiffusionPrior(prior.network, prior.card, measured)

@@ -33,19 +33,23 @@ class Sky:
     variance: Tensor
 
 
-class _Dice:
+class Dice:
     """Random draws from one generator, on one device."""
 
     def __init__(self, generator: Generator, device: torch.device | str) -> None:
+        """Draw from `generator`, which lies on `device`."""
         self.generator, self.device = generator, device
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Even in `low` to `high`."""
         return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
 
     def log_uniform(self, *shape: int, low: float, high: float) -> Tensor:
+        """Even in the logarithm."""
         return self.uniform(*shape, low=math.log(low), high=math.log(high)).exp()
 
     def normal(self, *shape: int) -> Tensor:
+        """Gaussian of unit spread."""
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
 
@@ -59,7 +63,7 @@ def _grid(size: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
     return axis[None, None, :, None], axis[None, None, None, :]
 
 
-def stars(dice: _Dice, batch: int, size: int, count: int = 24) -> Tensor:
+def stars(dice: Dice, batch: int, size: int, count: int = 24) -> Tensor:
     """Moffat stars of one PSF per frame (Moffat 1969), some with diffraction spikes; (B, H, W) oversampled."""
     rows, cols = _grid(size, dice.device)
     fwhm = dice.log_uniform(batch, 1, low=0.8, high=6.5)
@@ -87,7 +91,7 @@ def stars(dice: _Dice, batch: int, size: int, count: int = 24) -> Tensor:
     return image + torch.where(spiked, spikes.sum(1), torch.zeros_like(image))
 
 
-def galaxies(dice: _Dice, batch: int, size: int, count: int = 5) -> Tensor:
+def galaxies(dice: Dice, batch: int, size: int, count: int = 5) -> Tensor:
     """Sersic galaxies (Sersic 1963), some with spiral arms or clumps; (B, H, W) oversampled."""
     rows, cols = _grid(size, dice.device)
     radius = _expand(dice.log_uniform(batch, count, low=0.5, high=32.0))
@@ -107,7 +111,7 @@ def galaxies(dice: _Dice, batch: int, size: int, count: int = 5) -> Tensor:
     return (profile / (profile.sum((2, 3), keepdim=True) + 1e-6) * flux).sum(1) * OVERSAMPLE**2
 
 
-def clouds(dice: _Dice, batch: int, size: int) -> Tensor:
+def clouds(dice: Dice, batch: int, size: int) -> Tensor:
     """Nebulosity: a Gaussian random field with a power-law spectrum, sometimes exponentiated; (B, H, W)."""
     freq = torch.fft.fftfreq(2 * size, device=dice.device)
     k = torch.sqrt(freq[:, None] ** 2 + torch.fft.rfftfreq(2 * size, device=dice.device)[None] ** 2)
@@ -127,7 +131,7 @@ def simulate_sky(batch: int, size: int, generator: Generator, device: torch.devi
     The variance is that of background-limited photon counting: ``1 + max(truth, 0)/gain`` with the sky's own shot
     noise as the unit.
     """
-    dice = _Dice(generator, device)
+    dice = Dice(generator, device)
     objects = stars(dice, batch, size) + galaxies(dice, batch, size)
     truth = F.avg_pool2d(objects[:, None], OVERSAMPLE)[:, 0] + clouds(dice, batch, size)
     slope = dice.normal(batch, 2) * dice.log_uniform(batch, 1, low=0.02, high=2.0)

@@ -35,6 +35,8 @@ class Settings:
         Share of real tiles in a batch (only with frames); the others are simulated.
     scene_share : float
         Share of simulated tiles that ask for the noise-free scene.
+    simulator : str
+        Where the simulated tiles come from, a name of `draws.SIMULATORS`.
     prior_var : float
         Variance of the prior, in squared network flux.
     """
@@ -46,6 +48,7 @@ class Settings:
     weight_decay: float = 1e-4
     real_share: float = 0.62
     scene_share: float = 0.55
+    simulator: str = "sky"
     prior_var: float = 900.0
     seed: int = 0
     reach_first: float = 5.0
@@ -80,8 +83,8 @@ def sky_draws(frames: Sequence[Frame], settings: Settings, seed: int, device: to
     """The draws that these settings describe."""
     return SkyDraws(
         frames, batch=settings.batch, tile=settings.tile, real_share=settings.real_share,
-        scene_share=settings.scene_share, pool=settings.simulated_pool, uses=settings.pool_uses, seed=seed,
-        device=torch.device(device),
+        scene_share=settings.scene_share, simulator=settings.simulator, pool=settings.simulated_pool,
+        uses=settings.pool_uses, seed=seed, device=torch.device(device),
     )  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""Simulated microscopy: every modality alone, the variance's law, and a training that draws from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gencosmo.training import cells
+from gencosmo.training.draws import SIMULATORS
+from gencosmo.training.shapes import blur, field
+from gencosmo.training.simulate import Dice
+from gencosmo.training.trainer import Settings, sky_draws
+
+
+def dice(seed: int = 0) -> Dice:
+    return Dice(torch.Generator().manual_seed(seed), "cpu")
+
+
+@pytest.mark.parametrize("name", list(cells.MODALITIES))
+def test_a_modality_has_structure_on_every_scale_it_claims(name: str) -> None:
+    draw = cells.MODALITIES[name][0]
+    scene = draw(dice(), 12, 48)
+    assert scene.shape == (12, 48, 48) and torch.isfinite(scene).all()
+    spread = scene.std((1, 2))
+    assert (spread > 1e-3).float().mean() > 0.8
+    # neighbours are alike: structure, not noise
+    step = (scene[:, :, 1:] - scene[:, :, :-1]).std((1, 2))
+    assert (step / spread.clamp(min=1e-3)).median() < 1.0
+    assert not torch.equal(scene, draw(dice(1), 12, 48))
+
+
+def test_shadow_is_quiet_and_light_is_noisy() -> None:
+    drawn = cells.simulate_cells(24, 48, torch.Generator().manual_seed(0))
+    again = cells.simulate_cells(24, 48, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn.truth, again.truth)
+    assert (drawn.variance > 0).all()
+    slope = (drawn.variance - 1) / drawn.truth
+    # one gain per tile: variance is a straight line of the light, 1 at the background
+    clear = drawn.truth.abs() > 0.5
+    for number in range(24):
+        mine = slope[number][clear[number]]
+        assert mine.numel() == 0 or (mine.max() - mine.min()) < 0.02 * mine.max() + 1e-5
+
+
+def test_contrast_goes_both_ways() -> None:
+    truth = cells.simulate_cells(64, 48, torch.Generator().manual_seed(3)).truth.flatten(1)
+    middle = truth.median(1).values
+    up, down = truth.amax(1) - middle, middle - truth.amin(1)
+    assert 0.1 < (down > up).float().mean() < 0.7
+
+
+def test_a_field_has_its_correlation_length_and_a_blur_its_width() -> None:
+    rough, smooth = (field(dice(), 8, 64, length, length) for length in (1.0, 8.0))
+    assert abs(float(smooth.std()) - 1) < 0.3
+    lag = [float((f[:, :, 4:] * f[:, :, :-4]).mean()) for f in (rough, smooth)]
+    assert lag[0] < 0.3 < 0.7 < lag[1]
+    point = torch.zeros(1, 33, 33)
+    point[0, 16, 16] = 1
+    out = blur(point, torch.tensor([2.0]))
+    away = torch.arange(33.0) - 16
+    assert abs(float((out.sum(1) * away**2).sum()) - 4) < 0.05
+    assert abs(float(out.sum()) - 1) < 1e-4
+
+
+def test_a_training_draws_from_the_named_simulator() -> None:
+    settings = Settings(batch=4, tile=32, simulator="cells", simulated_pool=6)
+    assert sky_draws([], settings, 0).simulate is SIMULATORS["cells"] is cells.simulate_cells
+    task = sky_draws([], settings, 0).draw()
+    assert task.z.shape == (4, 32, 32) and torch.isfinite(task.target).all()
+    with pytest.raises(KeyError):
+        sky_draws([], Settings(simulator="clouds"), 0)
