@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gencosmo.priors import list_priors, load_prior
     from gencosmo.result import Result
     from gencosmo.tasks.inpaint import denoise, inpaint
+    from gencosmo.tasks.validate import validate
 
 __version__ = "0.1.0"
 
@@ -31,12 +32,13 @@ _HOMES = {
     "process_file": "gencosmo.batch",
     "process_files": "gencosmo.batch",
     "read": "gencosmo.io",
+    "validate": "gencosmo.tasks.validate",
     "write": "gencosmo.io",
 }
 
 __all__ = [
     "GencosmoError", "Image", "Result", "as_image", "denoise", "inpaint", "list_priors", "load_prior", "process_file",
-    "process_files", "read", "write",
+    "process_files", "read", "validate", "write",
 ]  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from gencosmo.errors import UsageError
 from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
 from gencosmo.result import Result
+from gencosmo.tasks.figures import Shown, Validation
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["Limits", "display_limits", "picture"]
+__all__ = ["Limits", "display_limits", "picture", "validation_picture"]
 
 _PANEL = 360
 _GAP = 16
@@ -105,6 +106,71 @@ def picture(path: str, image: Image, result: Result, *, title: str = "", overwri
     buffer = io.BytesIO()
     _draw(image, result, title).save(buffer, format="PNG")
     write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+
+
+def validation_picture(path: str, validation: Validation, *, title: str = "", overwrite: bool = False) -> None:
+    """Write a PNG of the first round of each kind of hole: truth, what was hidden, two fills and their errors.
+
+    Parameters
+    ----------
+    path : str
+        Output, ending in `.png`.
+    validation : Validation
+        From `gencosmo.validate`; at most four kinds are shown.
+    title : str
+        One line on top, for example the file name.
+    overwrite : bool
+        Replace an existing picture.
+
+    Raises
+    ------
+    UsageError
+        `exists`, or an ending other than `.png`.
+    """
+    if not path.lower().endswith(".png"):
+        raise UsageError(f"report {path} must end in .png")
+    from PIL import Image as Canvas
+    from PIL import ImageDraw
+
+    shown = [(kind, shot) for kind, shot in zip(validation.kinds, validation.shown, strict=False)][:4]
+    size, columns = _PANEL * 2 // 3, 6
+    row_height = _TITLE + size + _GAP
+    canvas = Canvas.new("RGB", (_GAP + columns * (size + _GAP), _TITLE + len(shown) * row_height), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP, 6), f"{title}   errors in units of the noise, -5 blue to 5 red".strip(), fill=_INK, font=_font(15))
+    for number, (kind, shot) in enumerate(shown):
+        top = _TITLE + number * row_height
+        figures = kind.fillers["gencosmo"].rms, kind.fillers[kind.best_classical].rms
+        names = (kind.kind, "hidden", f"gencosmo, rms {figures[0]:.2f}",
+                 f"{shot.rival}, best classical rms {figures[1]:.2f}", "error of gencosmo", "error")  # fmt: skip
+        for place, (pixels, name) in enumerate(zip(_validation_panels(shot), names, strict=True)):
+            left = _GAP + place * (size + _GAP)
+            draw.text((left, top + 6), name, fill=_INK, font=_font(11))
+            picture_of = Canvas.fromarray(pixels[::-1]).resize((size, size), Canvas.Resampling.NEAREST)
+            canvas.paste(picture_of, (left, top + _TITLE))
+    buffer = io.BytesIO()
+    canvas.save(buffer, format="PNG")
+    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+
+
+def _validation_panels(shot: Shown) -> list[NDArray[np.uint8]]:
+    """Six square panels of the place with the most hidden pixels."""
+    row, col = _densest(shot.hidden)
+    cut = np.s_[row : row + _ZOOM, col : col + _ZOOM]
+    truth, hidden, bad = shot.image.data[0][cut], shot.hidden[cut], shot.image.mask[0][cut]
+    fills = [shot.result.mean.reshape(shot.hidden.shape)[cut], shot.rival_fill[cut]]
+    limits = display_limits(truth, ~bad)
+    errors = [np.where(hidden, (fill - truth) / shot.noise, 0) for fill in fills]
+    panels = [_grey(truth, limits, bad), _bare_mask(hidden), *(_grey(fill, limits) for fill in fills)]
+    return [*panels, *(_signed(error) for error in errors)]
+
+
+def _signed(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Blue below zero, red above, grey at zero; full at five."""
+    part = np.clip(values / 5, -1, 1)[..., np.newaxis]
+    ends = np.where(part < 0, np.array((70, 130, 250)), np.array((250, 90, 60)))
+    shown: NDArray[np.uint8] = np.rint(40 + np.abs(part) * (ends - 40)).astype(np.uint8)
+    return shown
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.cli import machine, priors, repair
+from gencosmo.cli import machine, priors, quality, repair
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 COMMANDS = (
     repair.inpaint,
     repair.check,
+    quality.validate,
     machine.info,
     machine.doctor,
     machine.demo,

@@ -1,0 +1,68 @@
+"""`gencosmo validate`: how good a prior is on the user's own image."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gencosmo.cli.options import (
+    AsJson,
+    Debug,
+    Find,
+    Grow,
+    Hdu,
+    Ivar,
+    Mask,
+    MaskPlanes,
+    MaxPixels,
+    Prior,
+    Profile,
+    Weight,
+    WeightType,
+)
+from gencosmo.commands.console import reporting
+
+__all__ = ["validate"]
+
+
+def validate(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image with good pixels.", show_default=False)],
+    mask: Mask = None,
+    ivar: Ivar = None,
+    weight: Weight = None,
+    weight_type: WeightType = "weight",
+    hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
+    grow: Grow = None,
+    find: Find = None,
+    prior: Prior = "sky",
+    kinds: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Holes: own, hits, cosmic, columns, bleed, discs, random.")
+    ] = None,
+    pixels: Annotated[int, typer.Option(help="Hidden pixels per kind of hole to aim at.")] = 4000,
+    minutes: Annotated[float, typer.Option(help="Time after which no new round starts.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Seed of places and shapes.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    max_pixels: MaxPixels = None,
+    report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+    as_json: AsJson = False,
+    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Hide good pixels of an image, fill them, and tell how well that went beside classical fillers."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.validate import Asked, run_validate
+
+        read = read_options(
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+        )  # fmt: skip
+        asked = Asked(
+            prior=prior, kinds=None if kinds is None else tuple(kinds.split(",")), pixels=pixels, minutes=minutes,
+            seed=seed, device=device,
+        )  # fmt: skip
+        run_validate(image, read, asked, picture=report, overwrite=overwrite, as_json=as_json, progress=progress)
