@@ -1,4 +1,4 @@
-"""`decam`: the `_ooi_` image, `_oow_` weight (inverse variance, 0 = bad) and `_ood_` mask files of the NOIRLab pipeline,
+"""`decam`: the `_ooi_` image, `_oow_` weight (inverse variance, 0 = bad), `_ood_` mask files of the NOIRLab pipeline,
 of DECam, and with the same names of Mosaic3 (`k4m_`) and 90prime (`ksb_`).
 
 Masks of DECam hold bits before PLVER V3.5.0 and integer codes since (community.lsst.org/t/133; `decam.py` and
