@@ -6,11 +6,18 @@ from typing import Annotated
 
 import typer
 
-Inputs = Annotated[list[str], typer.Argument(metavar="IN", help="FITS files, plain or gzip.", show_default=False)]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="IN", help="FITS, TIFF, OME-Zarr, PNG or JPEG files.", show_default=False)
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report to stdout.")]
 Prior = Annotated[str, typer.Option(help="Prior by name, or path of its card.")]
-Hdu = Annotated[str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all.")]
+Hdu = Annotated[
+    str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
+]
+Channels = Annotated[str | None, typer.Option(metavar="0,2", help="TIFF, OME-Zarr: only these channels, from 0.")]
+Axes = Annotated[str | None, typer.Option(metavar="ZCYX", help="TIFF, OME-Zarr: what the stored axes are.")]
+Saturation = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: value from which a pixel is saturated.")]
 Profile = Annotated[str, typer.Option(help="File layout; `gencosmo info` lists them.")]
 Mask = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Mask, non-zero = bad; added to the file's own.")]
 Ivar = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Inverse variance, 0 = bad.")]

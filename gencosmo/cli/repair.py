@@ -8,6 +8,8 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    Axes,
+    Channels,
     Debug,
     Find,
     Grow,
@@ -20,6 +22,7 @@ from gencosmo.cli.options import (
     MaxPixels,
     Prior,
     Profile,
+    Saturation,
     Strict,
     Weight,
     WeightType,
@@ -41,6 +44,9 @@ def inpaint(
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
     find: Find = None,
+    channels: Channels = None,
+    axes: Axes = None,
+    saturation: Saturation = None,
     prior: Prior = "sky",
     target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
@@ -50,8 +56,9 @@ def inpaint(
     dq: Annotated[str, typer.Option(help="Mask plane: keep causes, jwst (clear DO_NOT_USE), none.")] = "keep",
     floating: Annotated[bool, typer.Option("--float", help="Write integer images as floats.")] = False,
     compress: Annotated[
-        str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (with loss).")
+        str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (FITS, with loss).")
     ] = "auto",
+    ngff: Annotated[str | None, typer.Option(help="OME-Zarr version, 0.4 or 0.5; the input's, else 0.5.")] = None,
     keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
@@ -64,16 +71,16 @@ def inpaint(
     progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
     debug: Debug = False,
 ) -> None:
-    """Fill masked pixels of FITS files; all other pixels and HDUs stay as they are."""
+    """Fill masked pixels of files; all other pixels, and everything else in the file, stay as they are."""
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.commands.inpaint import Run, run_inpaint
-        from gencosmo.commands.reading import read_options
-        from gencosmo.io.fits_write import WriteOptions
+        from gencosmo.commands.reading import read_options, write_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+            channels=channels, axes=axes, saturation=saturation,
         )  # fmt: skip
         job = Job(
             prior=prior,
@@ -85,7 +92,9 @@ def inpaint(
             max_fill=max_fill,
             strict=strict,
             read=read,
-            write=WriteOptions(overwrite, dq, floating, keep_samples, compress=compress),
+            write=write_options(
+                ngff, overwrite=overwrite, dq=dq, floating=floating, samples=keep_samples, compress=compress
+            ),
         )
         run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)
 
@@ -101,6 +110,9 @@ def check(
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
     find: Find = None,
+    channels: Channels = None,
+    axes: Axes = None,
+    saturation: Saturation = None,
     prior: Prior = "sky",
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
@@ -117,5 +129,6 @@ def check(
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+            channels=channels, axes=axes, saturation=saturation,
         )  # fmt: skip
         run_check(list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict)

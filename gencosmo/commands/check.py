@@ -18,6 +18,8 @@ from gencosmo.io.checksum import wrong_sums
 from gencosmo.io.fits import prepare, read_plane
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
+from gencosmo.io.registry import format_of
+from gencosmo.io.stack_session import open_session as open_stack_session
 from gencosmo.priors.cards import Card, card_path
 from gencosmo.tasks.domain import judge_domain
 
@@ -35,28 +37,7 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
         card = _card(job.prior)
-        with open_fits(path, job.read.limits) as file:
-            layouts = prepare(file, job.read)
-            found: dict[str, Any] = {
-                "path": path,
-                "profile": layouts[0].profile,
-                "hdus": [hdu.describe() for hdu in file.hdus],
-                "planes": [],
-                "notes": [
-                    {"code": "checksum", "message": f"{word} of HDU {hdu.describe()} does not hold"}
-                    for hdu in file.hdus
-                    for word in wrong_sums(file, hdu)
-                ],
-            }
-            for layout in layouts:
-                image = read_plane(file, layout, job.read)
-                require_signal(image, max_fill=job.max_fill)
-                found["planes"].append(_plane(image))
-                if card is not None:
-                    judge_domain(image, card)
-                found["notes"] += [{"code": code, "message": text} for code, text in image.meta["doubts"]]
-                found["notes"] += _doubts_of_numbers(found["planes"][-1])
-                found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
+        found = _check_stack(path, job, card) if format_of(path).name != "fits" else _check_fits(path, job, card)
     found["notes"] += [
         {"code": w.message.code, "message": w.message.message} for w in caught if isinstance(w.message, GencosmoWarning)
     ]
@@ -69,6 +50,63 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
             f"{path}: {doubts[0]['message']}", code=doubts[0]["code"], hint="leave --strict out to accept it"
         )
     return found
+
+
+def _check_fits(path: str, job: Job, card: Card | None) -> dict[str, Any]:
+    """What is in a FITS file."""
+    with open_fits(path, job.read.limits) as file:
+        layouts = prepare(file, job.read)
+        found: dict[str, Any] = {
+            "path": path,
+            "profile": layouts[0].profile,
+            "hdus": [hdu.describe() for hdu in file.hdus],
+            "planes": [],
+            "notes": [
+                {"code": "checksum", "message": f"{word} of HDU {hdu.describe()} does not hold"}
+                for hdu in file.hdus
+                for word in wrong_sums(file, hdu)
+            ],
+        }
+        for layout in layouts:
+            image = read_plane(file, layout, job.read)
+            require_signal(image, max_fill=job.max_fill)
+            found["planes"].append(_plane(image))
+            if card is not None:
+                judge_domain(image, card)
+            found["notes"] += [{"code": code, "message": text} for code, text in image.meta["doubts"]]
+            found["notes"] += _doubts_of_numbers(found["planes"][-1])
+            found["notes"] += [{"code": "layout", "message": text} for text in layout.notes]
+        return found
+
+
+def _check_stack(path: str, job: Job, card: Card | None) -> dict[str, Any]:
+    """What is in a file with axes; of a large plane, block by block."""
+    with open_stack_session(path, job.read) as session:
+        stack, units = session.stack, session.units()
+        found: dict[str, Any] = {
+            "path": path,
+            "profile": session.profile,
+            "scale": "micrometres",
+            "hdus": stack.describe(),
+            "planes": [],
+            "notes": [{"code": code, "message": text} for code, text in stack.details.doubts],
+        }
+        for unit in units:
+            image = session.read(unit)
+            if image.mask.any():
+                session.check(unit, image, job.max_fill)
+            rows, cols = image.meta.get("core", (0, slice(None), slice(None)))[1:]
+            seen = image.replace(
+                data=image.data[:, rows, cols], flags=_part(image.flags, rows, cols), ivar=_part(image.ivar, rows, cols)
+            )
+            found["planes"].append(_plane(seen))
+            if card is not None:
+                judge_domain(seen, card)
+        return found
+
+
+def _part(array: NDArray[Any] | None, rows: slice, cols: slice) -> Any:
+    return None if array is None else np.ascontiguousarray(array[:, rows, cols])
 
 
 def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> None:
@@ -176,12 +214,14 @@ def _card(prior: Any) -> Card | None:
 
 def check_lines(found: dict[str, Any]) -> list[str]:
     """Return the findings as lines to read."""
-    lines = [f"{found['path']}: profile {found['profile']}", *(f"  HDU {text}" for text in found["hdus"])]
+    word = "HDU " if "scale" not in found else ""
+    lines = [f"{found['path']}: profile {found['profile']}", *(f"  {word}{text}" for text in found["hdus"])]
     for plane in found["planes"]:
         size = "x".join(map(str, plane["size"]))
-        lines.append(f"science HDU {plane['hdu']}: {size} px, unit {plane['unit'] or 'not given'}")
-        scale = plane["pixel_scale"]
-        lines.append(f"  pixel scale: {'unknown' if scale is None else f'{scale:.4g} arcsec'}")
+        what = f"science HDU {plane['hdu']}" if found.get("scale", "arcsec") == "arcsec" else f"plane {plane['hdu']}"
+        lines.append(f"{what}: {size} px, unit {plane['unit'] or 'not given'}")
+        scale, unit = plane["pixel_scale"], found.get("scale", "arcsec")
+        lines.append(f"  pixel scale: {'unknown' if scale is None else f'{scale:.4g} {unit}'}")
         box = "x".join(map(str, plane["largest_hole"]))
         share = f"{100 * plane['share']:.3g} %"
         lines.append(f"  to fill: {plane['masked']} px ({share}) in {plane['holes']} holes, largest {box}")

@@ -18,6 +18,7 @@ from gencosmo.commands.console import (
 )
 from gencosmo.errors import Cancelled, GencosmoError, PartialFailure, UsageError
 from gencosmo.io.atomic import check_output
+from gencosmo.io.registry import named_format
 
 if TYPE_CHECKING:
     from gencosmo.image import Image
@@ -88,7 +89,9 @@ def run_inpaint(run: Run, job: Job) -> None:
 
 def _outputs(run: Run) -> list[tuple[str, str]]:
     """Decide whether `out` is a file or a folder, and refuse what cannot work before anything is computed."""
-    folder = len(run.inputs) > 1 or os.path.isdir(run.out) or run.out.endswith(os.sep)
+    named = named_format(run.out)
+    whole = named is not None and bool(named.folder)  # an output that is a folder itself
+    folder = len(run.inputs) > 1 or (not whole and (os.path.isdir(run.out) or run.out.endswith(os.sep)))
     if not folder:
         tasks = [(run.inputs[0], run.out)]
     else:

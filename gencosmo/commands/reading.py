@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 from gencosmo.commands.inpaint import parse_grow
 from gencosmo.errors import UsageError
 from gencosmo.finders import check_finders
 from gencosmo.io.fits import ReadOptions
+from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits
+from gencosmo.io.ngff import check_version
+from gencosmo.io.stack_options import StackRead, StackWrite
 
-__all__ = ["parse_find", "read_options"]
+__all__ = ["parse_channels", "parse_find", "read_options", "write_options"]
 
 
 def read_options(
@@ -23,6 +29,9 @@ def read_options(
     grow: str | None,
     find: str | None,
     max_pixels: int | None,
+    channels: str | None = None,
+    axes: str | None = None,
+    saturation: float | None = None,
 ) -> ReadOptions:
     """Return the options; the arguments are the texts that the user typed.
 
@@ -33,7 +42,7 @@ def read_options(
     """
     if max_pixels is not None and max_pixels < 64:
         raise UsageError(f"--max-pixels {max_pixels} is not at least 64")
-    return ReadOptions(
+    options = ReadOptions(
         hdu=hdu,
         profile=profile,
         mask=mask,
@@ -45,6 +54,38 @@ def read_options(
         find=parse_find(find),
         limits=Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels),
     )
+    if channels is None and axes is None and saturation is None:
+        return options
+    own = {field.name: getattr(options, field.name) for field in fields(ReadOptions)}
+    return StackRead(**own, channels=parse_channels(channels), axes=axes, saturation=saturation)
+
+
+def write_options(ngff: str | None, **words: Any) -> WriteOptions:
+    """Return how to write; `words` are those of `WriteOptions`.
+
+    Raises
+    ------
+    UsageError
+        When one of them has no meaning.
+    """
+    if ngff is None:
+        return WriteOptions(**words)
+    return StackWrite(**words, ngff=check_version(ngff))
+
+
+def parse_channels(text: str | None) -> tuple[int, ...] | None:
+    """Read `0,2` as numbers, each once.
+
+    Raises
+    ------
+    UsageError
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise UsageError(f"--channels {text!r} is not a list of numbers", code="channels", hint="for example 0,2")
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def parse_find(text: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from gencosmo.errors import UsageError
 from gencosmo.io.stack import Details
 
-__all__ = ["VERSIONS", "attributes_of_image", "edit_attributes", "multiscales"]
+__all__ = ["VERSIONS", "attributes_of_image", "check_version", "edit_attributes", "multiscales"]
 
 VERSIONS = {"0.4": 2, "0.5": 3}
 """NGFF versions that are written, with their Zarr formats."""

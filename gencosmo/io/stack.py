@@ -120,6 +120,16 @@ class Stack(ABC):
     ) -> None:
         self.close()
 
+    def describe(self) -> list[str]:
+        """Return what it holds, as lines to read."""
+        told = self.details
+        sizes = [f"{a} {n:.4g}" for a, n in (("x", told.x), ("y", told.y), ("z", told.z)) if n is not None]
+        shape = "x".join(map(str, self.axes.shape))
+        lines = [
+            f"{self.axes.letters} {shape} {self.dtype}, pixel sizes: {', '.join(sizes) or 'unknown'} (micrometres)"
+        ]
+        return [*lines, f"channels: {', '.join(told.channel_names)}"] if any(told.channel_names) else lines
+
     def check_size(self, *, whole: bool) -> None:
         """Raise `TooLargeError` when a plane is larger than what is worked on; `whole`: in one piece."""
         most = self.limit if whole else LARGEST

@@ -78,7 +78,7 @@ class StackSession:
 
     def __init__(self, stack: Stack, options: ReadOptions) -> None:
         self.path, self.profile = stack.path, stack.kind
-        self._stack, self._find = stack, bool(options.find)
+        self.stack, self._find = stack, bool(options.find)
         self._reader = StackReader(stack, options)
         self._blocks = blocks_of(*stack.axes.inside[3:])
         self._surveys: dict[Plane, _Survey] = {}
@@ -92,7 +92,7 @@ class StackSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._reader.close()
-        self._stack.close()
+        self.stack.close()
         stopped = kind is not None and (issubclass(kind, Cancelled) or not issubclass(kind, Exception))
         if self._output is not None and not stopped:
             self._output.repairs.remove()
@@ -100,7 +100,7 @@ class StackSession:
     @property
     def fingerprint(self) -> Fingerprint:
         """Of the file or the folder."""
-        return self._stack.fingerprint
+        return self.stack.fingerprint
 
     @property
     def companions(self) -> Sequence[Fingerprint]:
@@ -141,9 +141,9 @@ class StackSession:
                 if os.path.isdir(stale) and not (resume and stale == folder):
                     shutil.rmtree(stale)
             os.makedirs(folder, exist_ok=True)
-        repairs = Repairs(folder, self._stack.axes.size("X"), self._blocks)
+        repairs = Repairs(folder, self.stack.axes.size("X"), self._blocks)
         several = self._find or self._reader.saturation is not None
-        self._output = Output(os.path.join(place, name), options, self._stack, self._reader.planes, repairs, several)
+        self._output = Output(os.path.join(place, name), options, self.stack, self._reader.planes, repairs, several)
 
     def pending(self, unit: Unit) -> bool:
         """Whether a block is neither done nor, in a large plane, without masked pixels."""
@@ -165,7 +165,7 @@ class StackSession:
         if len(self._blocks) == 1:
             require_signal(image, max_fill=max_fill)
             return
-        pixels = self._stack.axes.pixels
+        pixels = self.stack.axes.pixels
         masked = sum(self._survey(unit.plane).masked)
         if self._find:
             self._found[unit.plane] = self._found.get(unit.plane, 0) + int(image.mask[image.meta["core"]].sum())
@@ -202,7 +202,7 @@ class StackSession:
         rows = read_rows(out)
         if rows:
             return rows[-1].get("GCMPARNT") == parent and rows[-1].get("GCMRUN") == run
-        with open_stack(out, limit=self._stack.limit) as other:
+        with open_stack(out, limit=self.stack.limit) as other:
             return other.fingerprint.sha256() == parent
 
     def _survey(self, plane: Plane) -> _Survey:
@@ -212,11 +212,11 @@ class StackSession:
 
     def _look(self, plane: Plane) -> _Survey:
         """Read a large plane once, block by block: hash, masked pixels, and the rows on which it is measured."""
-        height, width = self._stack.axes.inside[3:]
+        height, width = self.stack.axes.inside[3:]
         digest, masked = sha256(f"{height}x{width}".encode()), []
         low, high = np.inf, -np.inf
         for block in self._blocks:
-            raw = self._stack.read(plane, block.core)
+            raw = self.stack.read(plane, block.core)
             flags = self._reader.flags(raw, plane, block.core)
             digest.update(raw.tobytes())
             digest.update(flags.tobytes())

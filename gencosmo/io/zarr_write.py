@@ -1,7 +1,7 @@
 """OME-Zarr out: a copy of the input with its changed chunks written again, or a new hierarchy; std and fill inside.
 
-The spread of filled pixels is the image `gcm_std`, what was filled the label image `labels/gcm_fill`, which viewers show
-of themselves. Chunks (shards, where there are some) are made one at a time; those without filled pixels stay the
+The spread of filled pixels is the image `gcm_std`, what was filled the label image `labels/gcm_fill`, shown by viewers
+without being asked. Chunks (shards, where there are some) are made one at a time; those without filled pixels stay the
 input's, byte for byte.
 """
 
