@@ -15,7 +15,7 @@ from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialF
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
 from gencosmo.io.checksum import wrong_sums
-from gencosmo.io.fits import prepare, read_plane
+from gencosmo.io.fits import prepare, read_plane, with_data
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
 from gencosmo.io.registry import format_of
@@ -41,6 +41,7 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
     found["notes"] += [
         {"code": w.message.code, "message": w.message.message} for w in caught if isinstance(w.message, GencosmoWarning)
     ]
+    found["notes"] = [dict(pairs) for pairs in dict.fromkeys(tuple(entry.items()) for entry in found["notes"])]
     codes = {entry["code"] for entry in found["notes"]}
     known = card is not None and not codes & {"out_of_domain", "hole_too_large"}
     found["prior"] = {"name": str(job.prior), "covers": known if card is not None else None}
@@ -67,7 +68,7 @@ def _check_fits(path: str, job: Job, card: Card | None) -> dict[str, Any]:
                 for word in wrong_sums(file, hdu)
             ],
         }
-        for layout in layouts:
+        for layout in with_data(file, layouts):
             image = read_plane(file, layout, job.read)
             require_signal(image, max_fill=job.max_fill)
             found["planes"].append(_plane(image))
@@ -151,6 +152,7 @@ def _plane(image: Image) -> dict[str, Any]:
         claimed = float(1 / np.sqrt(np.median(known))) if known.size else None
     return {
         "hdu": image.meta["hdu"],
+        "plane": image.meta.get("plane"),
         "size": list(image.shape),
         "masked": int(mask.sum()),
         "share": float(mask.mean()),
@@ -213,28 +215,43 @@ def _card(prior: Any) -> Card | None:
 
 
 def check_lines(found: dict[str, Any]) -> list[str]:
-    """Return the findings as lines to read."""
+    """Return the findings as lines to read; of a cube the first plane at length, the others in a line each."""
     word = "HDU " if "scale" not in found else ""
     lines = [f"{found['path']}: profile {found['profile']}", *(f"  {word}{text}" for text in found["hdus"])]
+    told = set()
     for plane in found["planes"]:
-        size = "x".join(map(str, plane["size"]))
-        what = f"science HDU {plane['hdu']}" if found.get("scale", "arcsec") == "arcsec" else f"plane {plane['hdu']}"
-        lines.append(f"{what}: {size} px, unit {plane['unit'] or 'not given'}")
-        scale, unit = plane["pixel_scale"], found.get("scale", "arcsec")
-        lines.append(f"  pixel scale: {'unknown' if scale is None else f'{scale:.4g} {unit}'}")
-        box = "x".join(map(str, plane["largest_hole"]))
-        share = f"{100 * plane['share']:.3g} %"
-        lines.append(f"  to fill: {plane['masked']} px ({share}) in {plane['holes']} holes, largest {box}")
-        lines += [f"    {name}: {number}" for name, number in plane["flags"].items()]
-        if plane["found"]:
-            lines.append("  finders: " + ", ".join(f"{name} {number}" for name, number in plane["found"].items()))
-        if plane["mask_planes"]:
-            words = ", ".join(f"{name} {number}" for name, number in plane["mask_planes"].items())
-            lines.append(f"  mask planes of the file: {words}")
-        claimed = plane["noise_claimed"]
-        told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
-        lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
-        lines.append(f"  memory: about {plane['megabytes']} MB while it runs, and the windows of the prior")
+        number = plane["plane"]
+        if number is not None and plane["hdu"] in told:
+            lines.append(f"  plane {number + 1}: {_to_fill(plane)}; noise measured {plane['noise_measured']:.4g}")
+        else:
+            lines += _plane_lines(plane, found.get("scale", "arcsec"))
+        told.add(plane["hdu"])
     covers = {None: "is not installed", True: "covers this file", False: "was not validated for this file"}
     lines.append(f"prior {found['prior']['name']} {covers[found['prior']['covers']]}")
     return lines
+
+
+def _plane_lines(plane: dict[str, Any], unit: str) -> list[str]:
+    size = "x".join(map(str, plane["size"][0 if plane["plane"] is None else 1 :]))
+    what = f"science HDU {plane['hdu']}" if unit == "arcsec" else f"plane {plane['hdu']}"
+    what += "" if plane["plane"] is None else f" plane {plane['plane'] + 1}"
+    lines = [f"{what}: {size} px, unit {plane['unit'] or 'not given'}"]
+    scale = plane["pixel_scale"]
+    lines.append(f"  pixel scale: {'unknown' if scale is None else f'{scale:.4g} {unit}'}")
+    lines.append(f"  to fill: {_to_fill(plane)}")
+    lines += [f"    {name}: {number}" for name, number in plane["flags"].items()]
+    if plane["found"]:
+        lines.append("  finders: " + ", ".join(f"{name} {number}" for name, number in plane["found"].items()))
+    if plane["mask_planes"]:
+        words = ", ".join(f"{name} {number}" for name, number in plane["mask_planes"].items())
+        lines.append(f"  mask planes of the file: {words}")
+    claimed = plane["noise_claimed"]
+    told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
+    lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
+    lines.append(f"  memory: about {plane['megabytes']} MB while it runs, and the windows of the prior")
+    return lines
+
+
+def _to_fill(plane: dict[str, Any]) -> str:
+    box = "x".join(map(str, plane["largest_hole"]))
+    return f"{plane['masked']} px ({100 * plane['share']:.3g} %) in {plane['holes']} holes, largest {box}"

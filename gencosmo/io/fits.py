@@ -7,7 +7,7 @@ Byte order, BSCALE, BLANK, survey masks and noise words end here; above, there a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from gencosmo.io.profiles import layouts_of
 from gencosmo.io.wcs import origin_of, pixel_scale, wcs_notes
 from gencosmo.ops.ingest import ingest
 
-__all__ = ["ReadOptions", "prepare", "read_fits", "read_plane", "whole_layouts"]
+__all__ = ["ReadOptions", "prepare", "read_fits", "read_plane", "whole_layouts", "with_data"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,27 @@ def read_fits(path: str, options: ReadOptions | None = None, section: Section | 
 def prepare(file: FitsFile, options: ReadOptions) -> list[Layout]:
     """Return the science planes to read; of a cube every plane on its own, so that one at a time is in memory."""
     return [plane for layout in whole_layouts(file, options) for plane in layout.each_plane()]
+
+
+def with_data(file: FitsFile, layouts: Sequence[Layout]) -> list[Layout]:
+    """Leave out the planes of cubes that hold no value at all, and say so; they stay as they are.
+
+    Raises
+    ------
+    InputError
+        `no_signal` when no plane is left.
+    """
+    kept, empty = [], []
+    for layout in layouts:
+        pixels = None if layout.plane is None else load(file, layout.science, plane=layout.plane)
+        (kept if pixels is None or pixels.has_values() else empty).append(layout)
+    if not kept:
+        raise InputError(f"no plane of HDU {layouts[0].science.describe()} has a finite pixel", code="no_signal")
+    if empty:
+        shown = ", ".join(str((layout.plane or 0) + 1) for layout in empty[:10]) + (", ..." if len(empty) > 10 else "")
+        text = f"{len(empty)} of {len(layouts)} planes have no finite pixel and stay as they are: {shown}"
+        warnings.warn(GencosmoWarning(text, code="empty_planes"), stacklevel=2)
+    return kept
 
 
 def whole_layouts(file: FitsFile, options: ReadOptions) -> list[Layout]:

@@ -1,4 +1,7 @@
-"""FITS as `batch` sees it: every science plane is a unit, results wait in memory as filled pixels only."""
+"""FITS as `batch` sees it: every science plane, and of a cube every plane of it, is a unit.
+
+Results wait in memory as filled pixels only.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from gencosmo.errors import UsageError
 from gencosmo.image import Image, require_signal
 from gencosmo.io.atomic import check_output
 from gencosmo.io.filled import Filled, keep_filled
-from gencosmo.io.fits import ReadOptions, prepare, read_plane
+from gencosmo.io.fits import ReadOptions, prepare, read_plane, with_data
 from gencosmo.io.fits_write import WriteOptions, copy_file, write_filled
 from gencosmo.io.hdus import FitsFile, open_fits
 from gencosmo.io.layout import Layout
@@ -38,8 +41,6 @@ def open_session(path: str, options: ReadOptions) -> FitsSession:
 class FitsSession:
     """An open FITS file; see `gencosmo.io.session.Session`."""
 
-    quiet = False
-
     def __init__(self, file: FitsFile, options: ReadOptions) -> None:
         self.path = file.path
         self._file, self._read = file, options
@@ -49,6 +50,7 @@ class FitsSession:
             file.__exit__(None, None, None)
             raise
         self.profile = self._layouts[0].profile
+        self.quiet = any(layout.plane is not None for layout in self._layouts)
         self._done: list[Filled] = []
         self._out, self._write = "", WriteOptions()
 
@@ -71,12 +73,12 @@ class FitsSession:
         return [other.source for other in self._file.companions]
 
     def units(self) -> Sequence[Layout]:
-        """Science planes."""
-        return self._layouts
+        """Science planes; those of a cube that hold no value are left out."""
+        return with_data(self._file, self._layouts)
 
     def label(self, unit: Layout) -> str:
-        """HDU number and name."""
-        return f"HDU {unit.science.index}" + (f" {unit.science.name}" if unit.science.name else "")
+        """HDU number, name, and plane of a cube."""
+        return unit.label
 
     def check_output(self, out: str, options: WriteOptions) -> None:
         """See `gencosmo.io.atomic.check_output`."""

@@ -74,6 +74,12 @@ class Pixels:
         values: NDArray[np.int64] = (self.stored.astype(np.int64) << places).sum(axis=2)[np.newaxis]
         return values
 
+    def has_values(self) -> bool:
+        """Say whether any pixel has a value: is finite, and not BLANK."""
+        if not self.is_integer:
+            return bool(np.isfinite(self.stored).any())
+        return self.blank is None or bool((self.stored != self.blank).any())
+
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Return physical values as stored numbers of this plane's type.
 

@@ -11,12 +11,15 @@ import pytest
 from astropy.io import fits
 
 import gencosmo.io as gio
+from gencosmo.batch import Job, process_file
+from gencosmo.commands.check import check_file, check_lines
 from gencosmo.errors import GencosmoWarning, InputError, TooLargeError
 from gencosmo.io import decode
 from gencosmo.io.fits import ReadOptions, prepare, read_plane
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits, open_fits
 
+from ..stand_in import stand_in  # noqa: F401
 from .files import SHAPE, fill, holes, plain_file, sky, write
 from .test_write import checked, repair
 
@@ -169,6 +172,27 @@ def test_limits_count_the_pixels_of_a_plane(tmp_path):
             assert read_plane(file, layouts[-1], ReadOptions(limits=limits)).shape == (1, *SHAPE)
         with pytest.raises(TooLargeError):
             gio.read(path, max_pixels=SHAPE[0] * SHAPE[1])
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_planes_without_a_value_stay_and_are_told(tmp_path):
+    data, mask = cube(empty=(1, 2))
+    data[mask] = np.nan
+    data[2] = np.nan
+    path = plain_file(tmp_path / "a.fits", data)
+    report = process_file(path, tmp_path / "b.fits")
+    assert [entry["code"] for entry in report.warnings if entry["code"] != "large_holes"] == ["empty_planes"]
+    assert report.warnings[0]["message"] == "1 of 5 planes have no finite pixel and stay as they are: 3"
+    assert (report.status, report.filled, len(report.planes)) == ("done", int(mask.sum()), 4)
+    with checked(tmp_path / "b.fits") as hdus:
+        assert np.isnan(hdus[0].data[2]).all()
+        assert np.isfinite(np.delete(hdus[0].data, 2, axis=0)).all()
+    lines = check_lines(check_file(path, Job()))
+    assert "science HDU 0 plane 1: 40x56 px, unit not given" in lines
+    assert any(line.startswith("  plane 2: 0 px (0 %) in 0 holes") for line in lines)
+    with pytest.raises(InputError, match="no plane of HDU 0") as caught:
+        process_file(plain_file(tmp_path / "n.fits", np.full((3, *SHAPE), np.nan)), tmp_path / "c.fits")
+    assert caught.value.code == "no_signal"
 
 
 def test_decoded_planes_are_dropped_when_there_is_no_room(tmp_path, monkeypatch):
