@@ -13,7 +13,17 @@ from gencosmo.flags import FLAGS
 from gencosmo.io.cards import BLOCK, Cards, Value, format_card
 from gencosmo.io.checksum import data_sum, stamp, stamp_total
 
-__all__ = ["Spool", "empty_primary", "flag_cards", "image_cards", "image_hdu", "sealed", "streamed", "to_stored"]
+__all__ = [
+    "Spool",
+    "empty_primary",
+    "flag_cards",
+    "image_cards",
+    "image_hdu",
+    "image_parts",
+    "sealed",
+    "streamed",
+    "to_stored",
+]
 
 _BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
@@ -89,8 +99,15 @@ def image_hdu(
     array: NDArray[Any], name: str, *, version: int = 1, more: Mapping[str, tuple[Value, str]] | None = None
 ) -> list[bytes]:
     """Return header and data of an IMAGE extension with this array; see `image_cards`."""
-    cards = image_cards(array.dtype, array.shape, name, version=version, more=more)
-    return sealed(cards, to_stored(array).tobytes())
+    cards, stored = image_parts(array, name, version=version, more=more)
+    return sealed(cards, stored.tobytes())
+
+
+def image_parts(
+    array: NDArray[Any], name: str, *, version: int = 1, more: Mapping[str, tuple[Value, str]] | None = None
+) -> tuple[Cards, NDArray[Any]]:
+    """Return cards and stored numbers of an IMAGE extension; see `image_cards` and `to_stored`."""
+    return image_cards(array.dtype, array.shape, name, version=version, more=more), to_stored(array)
 
 
 def image_cards(

@@ -85,7 +85,8 @@ def with_data(file: FitsFile, layouts: Sequence[Layout]) -> list[Layout]:
     InputError
         `no_signal` when no plane is left.
     """
-    kept, empty = [], []
+    kept: list[Layout] = []
+    empty: list[Layout] = []
     for layout in layouts:
         pixels = None if layout.plane is None else load(file, layout.science, plane=layout.plane)
         (kept if pixels is None or pixels.has_values() else empty).append(layout)
