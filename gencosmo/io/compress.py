@@ -75,20 +75,27 @@ def compressed_planes(
 
 
 def _joined(cards: Cards, structure: bytes, dtype: np.dtype[Any]) -> Cards:
-    """The cards that describe the compression, then those of the image that do not describe its structure."""
-    if dtype.kind == "f":
-        cards = cards.filtered(lambda key: key != "ZBLANK")
-    return Cards(structure + _place(cards) + cards.filtered(lambda key: not _STRUCTURE.match(key)).raw())
+    """The cards that describe the compression, then those of the image that do not describe its structure.
+
+    funpack copies them in this order, so what the unpacked header begins with stands before its sizes.
+    """
+    first, last = _place(cards)
+    parts = [structure[i : i + 80] for i in range(0, len(structure), 80)]
+    sizes = [i for i, card in enumerate(parts) if card.startswith((b"ZBITPIX", b"ZNAXIS"))]
+    ordered = [*parts[: sizes[0]], first, *parts[sizes[0] : sizes[-1] + 1], last, *parts[sizes[-1] + 1 :]]
+    drop = {"ZSIMPLE", "ZTENSION", "ZEXTEND", "ZPCOUNT", "ZGCOUNT"} | ({"ZBLANK"} if dtype.kind == "f" else set())
+    own = cards.filtered(lambda key: not _STRUCTURE.match(key) and key not in drop)
+    return Cards(b"".join(ordered) + own.raw())
 
 
-def _place(cards: Cards) -> bytes:
-    """Cards that tell what the image is when it is unpacked; they are there when it came compressed."""
-    if "ZSIMPLE" in cards or "ZTENSION" in cards or "ZCMPTYPE" in cards:
-        return b""
-    rows: list[tuple[str, Value]] = [("ZTENSION", "IMAGE"), ("ZPCOUNT", 0), ("ZGCOUNT", 1)]
-    if "SIMPLE" in cards:
-        rows = [("ZSIMPLE", True), ("ZEXTEND", True)]
-    return "".join(format_card(key, value) for key, value in rows).encode()
+def _place(cards: Cards) -> tuple[bytes, bytes]:
+    """Cards that tell what the image is when it is unpacked: before its sizes, and after them."""
+    if "SIMPLE" in cards or "ZSIMPLE" in cards:
+        rows: list[list[tuple[str, Value]]] = [[("ZSIMPLE", True)], [("ZEXTEND", True)]]
+    else:
+        rows = [[("ZTENSION", "IMAGE")], [("ZPCOUNT", 0), ("ZGCOUNT", 1)]]
+    first, last = ("".join(format_card(key, value) for key, value in row).encode() for row in rows)
+    return first, last
 
 
 def _image_axes(shape: tuple[int, ...]) -> list[int]:

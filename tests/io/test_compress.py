@@ -1,6 +1,8 @@
 """Compression: without loss unless somebody asks, and readable by cfitsio (fitsio, funpack) and astropy."""
 
 import io
+import shutil
+import subprocess
 import warnings
 
 import fitsio
@@ -163,3 +165,56 @@ def test_fitsio_opens_every_hdu_of_an_output(tmp_path, compress):
         assert file["GCM_PROV"].read()["GCMMODEL"].tolist() == [b"sky", b"sky"] or file["GCM_PROV"].read()[
             "GCMMODEL"
         ].tolist() == ["sky", "sky"]
+
+
+@pytest.mark.skipif(shutil.which("funpack") is None, reason="funpack of cfitsio is not installed")
+@pytest.mark.parametrize("compress", ["auto", "gzip", "rice"])
+@pytest.mark.parametrize("kind", ["stsci", "primary", "cube"])
+def test_funpack_unpacks_what_we_pack(tmp_path, kind, compress):
+    """The program that most pipelines use makes the same pixels and headers of our files."""
+    if kind == "stsci":
+        path = stsci_file(tmp_path / "a.fits", versions=2, compressed=True)
+    else:
+        data = sky((3, *SHAPE) if kind == "cube" else SHAPE)
+        data[..., holes()] = np.nan
+        path = plain_file(tmp_path / "a.fits", data, sip_header())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GencosmoWarning)
+        repair(path, tmp_path / "b.fits.fz", options=WriteOptions(compress=compress))
+    out = tmp_path / "c.fits"
+    done = subprocess.run(["funpack", "-O", out, tmp_path / "b.fits.fz"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with fits.open(tmp_path / "b.fits.fz") as truth, fits.open(out) as got:
+        packed = [hdu for hdu in truth if hdu.data is not None]
+        unpacked = [hdu for hdu in got if hdu.data is not None]
+        assert len(packed) == len(unpacked)
+        for one, other in zip(packed, unpacked, strict=True):
+            assert not isinstance(other, fits.CompImageHDU)
+            same = np.array_equal(one.data, other.data, equal_nan=one.is_image and one.data.dtype.kind == "f")
+            assert same, one.name
+        header = (
+            got[0].header if kind != "stsci" and compress != "auto" else got["SCI" if kind == "stsci" else 0].header
+        )
+        assert header["A_2_0"] == 1.5e-6
+
+
+@pytest.mark.skipif(shutil.which("fpack") is None, reason="fpack of cfitsio is not installed")
+@pytest.mark.parametrize("dtype", ["i2", "u2", "f4"])
+def test_a_file_goes_from_fpack_through_us_to_funpack(tmp_path, dtype):
+    data = sky((96, 130), dtype=dtype)
+    path = plain_file(tmp_path / "a.fits", data, sip_header(), checksum=True)
+    exact = ["-g2", "-q", "0"] if dtype == "f4" else ["-r"]
+    subprocess.run(["fpack", *exact, "-O", tmp_path / "a.fits.fz", path], check=True)
+    mask = np.zeros(data.shape, np.uint8)
+    mask[40:43, 20:60] = 1
+    named = plain_file(tmp_path / "m.fits", mask)
+    with pytest.warns(GencosmoWarning, match="written GZIP_2, without loss"):
+        repair(tmp_path / "a.fits.fz", tmp_path / "b.fits.fz", mask=named)
+    subprocess.run(["funpack", "-O", tmp_path / "b.fits", tmp_path / "b.fits.fz"], check=True)
+    with checked(tmp_path / "b.fits") as hdus, fits.open(path) as truth:
+        assert hdus[0].data.dtype == truth[0].data.dtype
+        expected = 123.25 if dtype == "f4" else 123
+        assert np.array_equal(hdus[0].data, np.where(mask, np.asarray(expected, data.dtype), data))
+        assert list(hdus["GCM_FILL"].data.shape) == list(data.shape)
+        for key in ("A_2_0", "CTYPE1", "BUNIT", "LONGTEXT", "DATE-OBS"):
+            assert hdus[0].header[key] == truth[0].header[key]
