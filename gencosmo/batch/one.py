@@ -108,6 +108,10 @@ def run_file(
 ) -> FileReport:
     """Run a job on a file; `process_file` with its options packed."""
     job.digest()  # an unknown prior is told before anything is read
+    if job.op == "super_resolve":
+        from gencosmo.batch.finer import run_finer
+
+        return run_finer(path_in, path_out, job, hooks or Hooks(), resume=resume, dry_run=dry_run)
     report = FileReport(path_in, path_out)
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -149,7 +153,7 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
         if job.strict and code == "ambiguous_wcs":
             raise InputError(f"{label}: {text}", code=code, hint="mend the header, or leave --strict out")
         _warn(f"{label}: {text}", code)
-    masked = int(image.mask.sum())
+    masked = int(image.mask[image.meta.get("core", ...)].sum())
     report.planes.append(_describe(image, masked))
     if masked == 0:
         if not session.quiet:
@@ -184,7 +188,7 @@ def _share(hooks: Hooks, number: int, total: int) -> Hooks:
 
 
 def _describe(image: Image, masked: int) -> dict[str, Any]:
-    channels, height, width = image.shape
+    channels, height, width = image.data[image.meta.get("core", ...)].shape
     return {
         "hdu": image.meta["hdu"],
         "size": [channels, height, width],

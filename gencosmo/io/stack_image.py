@@ -70,6 +70,8 @@ class StackReader:
         self.saturation = asked.saturation
         _check_options(options)
         self.planes = _chosen(stack, asked)
+        for code, text in stack.details.doubts:
+            warnings.warn(GencosmoWarning(text, code=code), stacklevel=3)
         self.mask: Companion | None = None
         self.noise: Companion | None = None
         self.noise_kind = "ivar" if options.ivar else NOISE.get(options.weight_type, "")

@@ -203,6 +203,10 @@ def open_tiff(path: str) -> Any:
     except FileNotFoundError:
         raise InputError(f"no such file: {path}", code="not_found") from None
     except Exception as error:  # of many kinds, for bytes that are no TIFF
+        with open(path, "rb") as raw:
+            if raw.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+                text = f"{path} is a damaged TIFF file: {error}"
+                raise InputError(text, code="truncated", hint="re-transfer the file") from None
         raise FormatError(f"{path} is not a TIFF file: {error}", code="not_tiff") from None
     try:
         if len(file.pages) > MAX_PAGES:

@@ -102,11 +102,7 @@ def rows_of(text: Any) -> list[dict[str, str]]:
 
 def _described(page: Any, first: Mapping[str, Any]) -> dict[str, Any]:
     """Tags that are no structure, as they were; the first page with what changes on it."""
-    tags = [
-        (tag.code, int(tag.dtype), tag.count, tag.value, True)
-        for tag in page.tags
-        if tag.code not in _STRUCTURE and tag.value is not None and not (tag.code == 700 and tag.count == 0)
-    ]
+    tags = [(tag.code, int(tag.dtype), tag.count, _raw(tag), True) for tag in page.tags if tag.code not in _STRUCTURE]
     text = first.get("description", page.tags.valueof(270))
     if "rows" in first:
         tags.append((TAG, 2, None, first["rows"], True))
@@ -118,6 +114,13 @@ def _described(page: Any, first: Mapping[str, Any]) -> dict[str, Any]:
     if 282 in page.tags and 283 in page.tags:
         found |= {"resolution": (page.tags[282].value, page.tags[283].value), "resolutionunit": page.resolutionunit}
     return found
+
+
+def _raw(tag: Any) -> bytes:
+    """The value of a tag as it lies in the file: tifffile makes dictionaries of some."""
+    handle = tag.parent.filehandle
+    handle.seek(tag.valueoffset)
+    return bytes(handle.read(tag.valuebytecount))
 
 
 def _settings(page: Any, array: NDArray[Any], output: Output, lossy: set[str]) -> dict[str, Any]:
@@ -209,8 +212,6 @@ def _key(page: Any) -> int:
 
 def _level_axes(axes: Axes, frame: Any) -> Axes:
     """The axes of a page of a smaller copy: only Y and X differ."""
-    shape = tuple(
-        frame.imagelength if letter == "Y" else frame.imagewidth if letter == "X" else size
-        for letter, size in zip(axes.letters, axes.shape, strict=True)
-    )
-    return Axes(axes.letters, shape)
+    # what a page calls its length is the axis that is stored first
+    sizes = dict(zip("XY" if axes.transposed else "YX", (frame.imagelength, frame.imagewidth), strict=True))
+    return Axes(axes.letters, tuple(sizes.get(a, n) for a, n in zip(axes.letters, axes.shape, strict=True)))
