@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gencosmo.errors import GencosmoError
     from gencosmo.image import Image, as_image
     from gencosmo.io import read, write
+    from gencosmo.photon import estimate_noise, with_illumination, with_noise
     from gencosmo.priors import list_priors, load_prior
     from gencosmo.result import Result
     from gencosmo.tasks.inpaint import denoise, inpaint
@@ -26,6 +27,7 @@ _HOMES = {
     "Result": "gencosmo.result",
     "as_image": "gencosmo.image",
     "denoise": "gencosmo.tasks.inpaint",
+    "estimate_noise": "gencosmo.photon",
     "inpaint": "gencosmo.tasks.inpaint",
     "list_priors": "gencosmo.priors",
     "load_prior": "gencosmo.priors",
@@ -33,12 +35,14 @@ _HOMES = {
     "process_files": "gencosmo.batch",
     "read": "gencosmo.io",
     "validate": "gencosmo.tasks.validate",
+    "with_illumination": "gencosmo.photon",
+    "with_noise": "gencosmo.photon",
     "write": "gencosmo.io",
 }
 
 __all__ = [
-    "GencosmoError", "Image", "Result", "as_image", "denoise", "inpaint", "list_priors", "load_prior", "process_file",
-    "process_files", "read", "validate", "write",
+    "GencosmoError", "Image", "Result", "as_image", "denoise", "estimate_noise", "inpaint", "list_priors",
+    "load_prior", "process_file", "process_files", "read", "validate", "with_illumination", "with_noise", "write",
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ _HOT_NOISE, _HOT_NEAR, _HOT_SHARE = 8.0, 3.0, 0.25
 """A hot pixel stands this many noises above the ring around its eight neighbours, and none of these stands above it
 by the second number of noises and by this share.
 """
+_DEAD_LIGHT = 0.25
 _BLEED_NOISE, _BLEED_SIDE, _BLEED_EXTRA, _BLEED_GAP = 5.0, 3, 6, 2
 """A bleed trail: lines through a saturated core that stand this many noises above those `_BLEED_SIDE` pixels beside
 them, half as long again one way as the other and `_BLEED_EXTRA` more, with gaps up to `_BLEED_GAP`.
@@ -60,7 +61,8 @@ def find_defects(image: Image, kinds: Sequence[str], *, saturation: float | None
     image : Image
         Any number of channels; pixels that are masked already are left alone.
     kinds : sequence of str
-        Some of `sat` (SATURATED), `bleed` (BLEED), `hot` (HOT), `cr` (COSMIC_RAY, by the package astroscrappy).
+        Some of `sat` (SATURATED), `bleed` (BLEED), `hot` (HOT), `dead` (DEAD), `cr` (COSMIC_RAY, by the package
+        astroscrappy).
     saturation : float, optional
         Value, in the image's units, from which a pixel is saturated; without it only a plateau of equal largest
         values is.
@@ -139,6 +141,24 @@ def _find_hot(plane: _Plane) -> Mask:
     lone: Mask = highest < np.maximum(_HOT_SHARE * excess, _HOT_NEAR * plane.noise)
     high: Mask = excess > _HOT_NOISE * plane.noise
     return lone & high
+
+
+def _find_dead(plane: _Plane) -> Mask:
+    """A hole of one pixel: no more than `_DEAD_LIGHT` of the light around it, and no neighbour that is dark too."""
+    from scipy.ndimage import median_filter, minimum_filter
+
+    seen = plane.data[~plane.masked]
+    dark, median = np.float32(np.quantile(seen, 0.0005)), np.float32(np.median(seen))
+    near, far = np.ones((3, 3), np.bool_), np.ones((5, 5), np.bool_)
+    near[1, 1] = False
+    far[1:4, 1:4] = False
+    clean = np.where(plane.masked, median, plane.data)
+    around = median_filter(clean, footprint=far, mode="reflect")
+    light = np.maximum(around - dark, 0)
+    lone = minimum_filter(clean, footprint=near, mode="reflect") - dark > (1 - _HOT_SHARE) * light
+    dim = clean - dark < _DEAD_LIGHT * light
+    hit: Mask = lone & dim & (around - clean > _HOT_NOISE * plane.noise)
+    return hit
 
 
 def _find_bleed(plane: _Plane) -> Mask:
@@ -230,6 +250,7 @@ FINDERS: dict[str, tuple[str, Callable[[_Plane], Mask]]] = {
     "sat": ("SATURATED", _find_saturated),
     "bleed": ("BLEED", _find_bleed),
     "hot": ("HOT", _find_hot),
+    "dead": ("DEAD", _find_dead),
     "cr": ("COSMIC_RAY", _find_cosmic_rays),
 }
 """Finders by name, with the flag each sets, in the order in which they run."""

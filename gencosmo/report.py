@@ -6,6 +6,7 @@ Large frames get a second row, a window around the place with the most masked pi
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from gencosmo.errors import UsageError
 from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
+from gencosmo.photon.noise import PhotonNoise
 from gencosmo.result import Result
 from gencosmo.tasks.figures import Shown, Validation
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["Limits", "display_limits", "picture", "validation_picture"]
+__all__ = ["Limits", "display_limits", "noise_picture", "picture", "validation_picture"]
 
 _PANEL = 360
 _GAP = 16
@@ -151,6 +153,63 @@ def validation_picture(path: str, validation: Validation, *, title: str = "", ov
     buffer = io.BytesIO()
     canvas.save(buffer, format="PNG")
     write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+
+
+def noise_picture(path: str, laws: Sequence[PhotonNoise], *, title: str = "", overwrite: bool = False) -> None:
+    """Write a PNG of variance against level: the points of each channel's fit and the line through them.
+
+    Parameters
+    ----------
+    path : str
+        Output, ending in `.png`.
+    laws : sequence of PhotonNoise
+        From `gencosmo.estimate_noise`, at most four are shown; grey points counted little, as structure.
+    title : str
+        One line on top.
+    overwrite : bool
+        Replace an existing picture.
+
+    Raises
+    ------
+    UsageError
+        `exists`, or an ending other than `.png`.
+    """
+    if not path.lower().endswith(".png"):
+        raise UsageError(f"report {path} must end in .png")
+    from PIL import Image as Canvas
+    from PIL import ImageDraw
+
+    shown = [law for law in laws if law.points is not None][:4]
+    canvas = Canvas.new("RGB", (_GAP + len(shown) * (_PANEL + _GAP), 2 * _TITLE + _PANEL + _BAR), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP, 6), f"{title}   variance against level".strip(), fill=_INK, font=_font(15))
+    for number, law in enumerate(shown):
+        _draw_law(draw, law, _GAP + number * (_PANEL + _GAP), 2 * _TITLE)
+    buffer = io.BytesIO()
+    canvas.save(buffer, format="PNG")
+    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+
+
+def _draw_law(draw: ImageDraw, law: PhotonNoise, left: int, top: int) -> None:
+    """One panel: axes from the darkest to the brightest level and from zero to the largest variance."""
+    points = law.points
+    assert points is not None
+    low, high = float(points.level.min()), float(points.level.max())
+    ceiling = 1.05 * float(max(points.variance.max(), law.variance(high)))
+
+    def place(level: float, variance: float) -> tuple[float, float]:
+        across = (level - low) / max(high - low, 1e-30)
+        return left + across * _PANEL, top + _PANEL * (1 - variance / ceiling)
+
+    draw.rectangle((left, top, left + _PANEL, top + _PANEL), outline=(90, 90, 96))
+    for level, variance, weight in zip(points.level, points.variance, points.weight, strict=True):
+        x, y = place(level, variance)
+        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_MASKED if weight > 0.5 else (120, 120, 126))
+    draw.line([place(x, float(law.variance(x))) for x in np.linspace(low, high, 50)], fill=_INK, width=2)
+    draw.text((left, top - 20), f"gain {law.gain:.4g}  read noise {law.read_noise:.3g}", fill=_INK, font=_font(13))
+    draw.text((left, top + _PANEL + 6), f"{low:.4g}", fill=_INK, font=_font(12))
+    draw.text((left + _PANEL, top + _PANEL + 6), f"{high:.4g}", fill=_INK, font=_font(12), anchor="ra")
+    draw.text((left + _PANEL - 4, top + 4), f"{ceiling:.4g}", fill=_INK, font=_font(12), anchor="ra")
 
 
 def _validation_panels(shot: Shown) -> list[NDArray[np.uint8]]:

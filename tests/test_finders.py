@@ -122,7 +122,7 @@ def test_what_is_masked_is_left_alone_and_channels_are_on_their_own():
 
 
 def test_finders_that_do_not_exist_or_cannot_run(monkeypatch):
-    with pytest.raises(UsageError, match="expected sat, bleed, hot, cr") as caught:
+    with pytest.raises(UsageError, match="expected sat, bleed, hot, dead, cr") as caught:
         find_defects(as_image(field()), ["ghosts"])
     assert (caught.value.code, caught.value.exit_code) == ("finder", 2)
     monkeypatch.setitem(sys.modules, "astroscrappy", None)
@@ -131,3 +131,18 @@ def test_finders_that_do_not_exist_or_cannot_run(monkeypatch):
     assert caught.value.code == "extra"
     assert "gencosmo[find]" in caught.value.hint
     check_finders([name for name in FINDERS if name != "cr"])
+
+
+def test_dead_pixels_are_lone_and_dark():
+    rng = np.random.default_rng(8)
+    rows, cols = np.mgrid[:120, :120]
+    light = 20 + 400 / (1 + np.exp((np.hypot(rows - 60, cols - 60) - 35) / 2))
+    data = (rng.poisson(light) + 100).astype(np.float32)
+    dead = [(60, 60), (50, 71), (70, 52)]
+    for row, col in dead:
+        data[row, col] = 101
+    data[55:58, 40:43] = 102
+    image = find_defects(as_image(data), ["dead"])
+    found = {(int(r), int(c)) for r, c in np.argwhere(image.mask[0])}
+    assert found == set(dead)
+    assert image.meta["found"] == {"dead": 3}

@@ -27,7 +27,7 @@ from tests.house import (
 FLOORS = (
     ("_core", "errors", "flags", "image", "result", "schedules"),
     ("ops",),
-    ("finders", "operators", "priors", "scaling", "windows"),
+    ("finders", "operators", "photon", "priors", "scaling", "windows"),
     ("sampling", "training"),
     ("io", "tasks"),
     ("batch", "report"),

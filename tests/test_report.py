@@ -4,9 +4,11 @@ from PIL import Image as Picture
 
 from gencosmo.errors import UsageError
 from gencosmo.image import as_image
-from gencosmo.report import Limits, display_limits, picture
+from gencosmo.photon import estimate_noise
+from gencosmo.report import Limits, display_limits, noise_picture, picture
 
 from .io.files import fill, holes, sky
+from .photon.scenes import cells, counted
 
 
 def pixels(path):
@@ -94,3 +96,13 @@ def test_what_was_filled_does_not_set_the_limits(tmp_path):
         picture(str(tmp_path / f"{name}.png"), image, fill(image, value))
         shown.append(pixels(tmp_path / f"{name}.png")[52:412, 16:376])
     assert np.array_equal(*shown)
+
+
+def test_the_law_of_the_noise_is_drawn(tmp_path):
+    laws = estimate_noise(counted(cells(160), 0.5, 2.0, 100.0))
+    noise_picture(str(tmp_path / "a.png"), laws, title="a")
+    shown = pixels(tmp_path / "a.png")
+    points = (shown == np.array((235, 90, 60))).all(axis=2).sum()
+    assert points > 20 * (laws[0].points.weight > 0.5).sum() * 0.3
+    with pytest.raises(UsageError, match="must end in"):
+        noise_picture(str(tmp_path / "a.jpg"), laws)
