@@ -7,7 +7,8 @@ compare. Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise
 to the best of the four rivals on that crop; coverage of the stated std. The table gives medians over crops with at
 least 200 hidden pixels. The noise is that of neighbouring pixels' differences in the crop (MAD-scaled, over sqrt 2):
 where resampling has correlated the noise it is the part that neighbours do not tell, and a filler is judged on the
-rest.
+rest. ``--kind micro`` takes the microscopy groups instead, a row for each modality and kind of hole; 8-bit crops whose
+neighbours are mostly equal are judged against one step of the digitiser.
 """
 
 from __future__ import annotations
@@ -19,20 +20,23 @@ import platform
 import time
 import warnings
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.quality.frames import frames
+from benchmarks.quality.frames import KINDS, modality
 from benchmarks.quality.holes import PATTERNS
 from benchmarks.quality.rivals import RIVALS
-from gencosmo.scaling import difference_noise
+from gencosmo.scaling import difference_noise, digitiser_step
 
 CROP = 160
 MIN_HIDDEN, MIN_SOURCE = 200, 60
 SMOOTHING = 1.5
 SOURCE_SN = 3.0
+MIN_VALUES = 12
+"""Crops with fewer grey levels are blank."""
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Row:
     """One crop and one kind of hole."""
 
     group: str
+    modality: str
     file: str
     crop: int
     kind: str
@@ -58,19 +63,31 @@ class Row:
     seconds: float
 
 
-def crops(limit: int | None) -> list[tuple[str, str, np.ndarray]]:
-    """(group, file, flux) of the crops, in a fixed order."""
+@dataclass(frozen=True)
+class Crop:
+    """A piece of a test frame, (H, W) of network flux."""
+
+    group: str
+    modality: str
+    file: str
+    flux: np.ndarray
+
+
+def crops(kind: str, limit: int | None) -> list[Crop]:
+    """Pieces of the test frames of one kind of image, in a fixed order."""
     rng = np.random.default_rng(7)
     found = []
-    for path, frame in frames("test"):
+    for path, frame in KINDS[kind][1]("test"):
         flux = frame.flux
         count = 1 if flux.size < 4e5 else 2 if flux.size < 3e6 else 3
         height, width = (min(CROP, side) for side in flux.shape)
         for _ in range(count):
             row, col = rng.integers(0, flux.shape[0] - height + 1), rng.integers(0, flux.shape[1] - width + 1)
             cut = flux[row : row + height, col : col + width]
-            if min(height, width) >= 32 and np.isfinite(cut).all():
-                found.append((frame.group, path.name, np.ascontiguousarray(np.clip(cut, -1e3, 3e5))))
+            if min(height, width) >= 32 and np.isfinite(cut).all() and np.unique(cut).size >= MIN_VALUES:
+                shows = "sky" if kind == "sky" else modality(path)
+                cut = np.ascontiguousarray(np.clip(cut, -1e3, 3e5))
+                found.append(Crop(frame.group, shows, path.name, cut))
     return found[:limit]
 
 
@@ -84,11 +101,12 @@ def rms(error: np.ndarray) -> float:
     return math.sqrt(float(np.mean(error**2)))
 
 
-def compare(group: str, name: str, crop: int, kind: str, flux: np.ndarray, prior: object) -> Row | None:
+def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
     """Fill one crop with one kind of hole by everybody."""
     import gencosmo
 
-    mask = PATTERNS[kind](np.random.default_rng(crop), flux.shape)
+    flux = crop.flux
+    mask = PATTERNS[kind](np.random.default_rng(number), flux.shape)
     if mask.sum() < MIN_HIDDEN or mask.mean() > 0.5:
         return None
     truth = flux[mask]
@@ -96,7 +114,8 @@ def compare(group: str, name: str, crop: int, kind: str, flux: np.ndarray, prior
     start = time.perf_counter()
     result = gencosmo.inpaint(holed, mask, prior=prior)
     seconds = time.perf_counter() - start
-    noise = difference_noise(flux, np.ones(flux.shape, bool), lag=1)
+    good = np.ones(flux.shape, bool)
+    noise = difference_noise(flux, good, lag=1) or digitiser_step(flux, good)
     error, std = result.mean[mask] - truth, result.std[mask]
     others = {rival: fill(holed, mask)[mask] - truth for rival, fill in RIVALS.items()}
     # a point source of one pixel's flux has, smoothed, this much less noise
@@ -107,7 +126,8 @@ def compare(group: str, name: str, crop: int, kind: str, flux: np.ndarray, prior
     half68, half95 = (result.quantiles[q] * std for q in (0.68, 0.95))
     best = min(excess(e, noise) for e in others.values())
     return Row(
-        group=group, file=name, crop=crop, kind=kind, hidden=int(mask.sum()), noise=noise, rms=rms(error),
+        group=crop.group, modality=crop.modality, file=crop.file, crop=number, kind=kind,
+        hidden=int(mask.sum()), noise=noise, rms=rms(error),
         excess=excess(error, noise) / best,
         raw=rms(error) / min(rms(e) for e in others.values()), sources=on_sources,
         coverage68=float(np.mean(np.abs(error) < std)), coverage95=float(np.mean(np.abs(error) < 1.96 * std)),
@@ -120,27 +140,30 @@ def compare(group: str, name: str, crop: int, kind: str, flux: np.ndarray, prior
 def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
     """The table for the docs."""
     names = list(RIVALS)
+    shown = sorted({row.modality for row in rows})
+    single = len(shown) < 2
     lines = [
         f"Prior `{prior}`, {crop_count} crops of the test groups; medians over crops with at least {MIN_HIDDEN} hidden "
         "pixels.",
         "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere.",
         "",
-        "| holes | crops | gencosmo excess | raw rms | on sources | worst crop | std 68/95 % | interval 68/95 % | "
-        + " | ".join(names)
-        + " |",
+        f"| {'holes' if single else 'modality, holes'} | crops | gencosmo excess | raw rms "
+        "| on sources | worst crop | std 68/95 % | interval 68/95 % | " + " | ".join(names) + " |",
         "|---" * (8 + len(names)) + "|",
     ]
-    for kind in PATTERNS:
-        mine = [row for row in rows if row.kind == kind]
+    for what, kind in product(shown, PATTERNS):
+        mine = [row for row in rows if row.kind == kind and row.modality == what]
         if not mine:
             continue
 
         def median(key: str, mine: list[Row] = mine) -> float:
-            return float(np.median([v for row in mine if (v := getattr(row, key)) is not None]))
+            values = [v for row in mine if (v := getattr(row, key)) is not None]
+            return float(np.median(values)) if values else float("nan")
 
         rivals = " | ".join(f"{np.median([row.rivals[name] for row in mine]):.2f}" for name in names)
         lines.append(
-            f"| {kind} | {len(mine)} | {median('excess'):.2f} | {median('raw'):.3f} | {median('sources'):.2f} "
+            f"| {kind if single else f'{what}, {kind}'} | {len(mine)} "
+            f"| {median('excess'):.2f} | {median('raw'):.3f} | {median('sources'):.2f} "
             f"| {max(row.excess for row in mine):.2f} "
             f"| {100 * median('coverage68'):.0f} / {100 * median('coverage95'):.0f} "
             f"| {100 * median('interval68'):.0f} / {100 * median('interval95'):.0f} | {rivals} |"
@@ -152,20 +175,21 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--prior", default="sky")
+    parser.add_argument("--kind", choices=list(KINDS), default="sky", help="of image")
     parser.add_argument("--crops", type=int, help="only the first so many")
-    parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS))
+    parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     import gencosmo
 
     prior = gencosmo.load_prior(given.prior, "cpu")
-    chosen, rows = crops(given.crops), []
+    chosen, rows = crops(given.kind, given.crops), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for index, (group, name, flux) in enumerate(chosen):
+        for number, crop in enumerate(chosen):
             for kind in given.kinds:
-                row = compare(group, name, index, kind, flux, prior)
+                row = compare(crop, number, kind, prior)
                 if row is not None:
                     rows.append(row)
     text = markdown(rows, prior.card.name, len(chosen))
