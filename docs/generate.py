@@ -10,7 +10,7 @@ from typer.models import ArgumentInfo
 
 from gencosmo.cli import app
 from gencosmo.flags import documentation_table
-from gencosmo.io.profiles import PROFILES
+from gencosmo.io.profiles import PROFILES, bits_table
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,6 +20,16 @@ FLAGS_HEAD = """# Mask bits by name
 filling. The mask planes of surveys are translated to these names when a file is read. Names work wherever bits
 are asked for: `gencosmo.flags.bits("SATURATED", "BLEED")`, `gencosmo inpaint --grow SATURATED=3`.
 
+"""
+
+SURVEYS_HEAD = """
+## What the masks of surveys become
+
+Numbers are bits or, where it says so, codes. A plane that is told marks pixels without asking for filling. LSST and
+Legacy Surveys write their names into the header, where they are read; other files of that form: every bit is BAD.
+
+| survey | filled | told |
+|---|---|---|
 """
 
 CLI_HEAD = """# Command line
@@ -101,13 +111,36 @@ tells what was understood, plane by plane, and whether the checksums of the file
 | `GCM_SAMP` | with `--keep-samples`: the posterior samples |
 | `GCM_PROV` | a row per plane and run: version, prior and its hash, seeds, options, hash of the input |
 
-Planes in other files (`_oow_`, `_ood_`, `-invvar-`, `--ivar`) stay as they are, and a warning says so. Every other HDU
-is copied byte for byte: tables, foreign HDUs, the ASDF tree of JWST and the JSON tree of lsst.images, which name HDUs
-and stay true. Only the INDEX of lsst.images is dropped, with a warning: it holds byte addresses. HISTORY gets a line,
-DATE and the checksums are made anew, DATE-OBS and all other cards stay.
+Every other HDU is copied byte for byte: tables, foreign HDUs, the ASDF tree of JWST and the JSON tree of lsst.images,
+which name HDUs and stay true. Only the INDEX of lsst.images is dropped, with a warning: it holds byte addresses.
+HISTORY gets a line, DATE and the checksums are made anew, DATE-OBS and all other cards stay.
 
 A changed plane that came tile-compressed goes back as GZIP_2 without loss. `--compress none` and `gzip` choose for all
 planes; `rice` rounds floats (a sixteenth of the noise, exact zeros kept), warns, and is recorded.
+
+## Noise and mask in files of their own
+
+When a survey names them after the image (`_oow_` and `_ood_` of `_ooi_`, `-invvar-`, `-ivar-` and `-maskbits` of
+`-image-`) and the output's name follows the same pattern, they are written beside the output under the names that
+belong to it: `-o out/` makes a set of a set. Noise takes the spread of filled pixels, bits take the survey's
+"estimated" bit; a mask of codes, or one that all bands share, is copied as it is. All files of a set appear together
+or not at all, and a warning `companion` names each. An output of another name, and planes that `--ivar`, `--weight` or
+`--mask` named, leave those files where they are: the spread is in `GCM_STD`, and a warning says so.
+
+## Cubes
+
+A cube is read, filled and written plane by plane, so its size does not matter to the memory: `gencosmo inpaint` holds
+one plane and the filled pixels of the others (`--compress rice` and `--keep-samples` hold it whole). Each plane has its
+own seed and its row in `GCM_PROV` (`GCMPLANE`), and `GCM_FILL` and `GCM_STD` are cubes too. Noise and mask are cubes
+of the same shape, or one plane for all; a noise plane for all stays as it is. Planes without any value are left alone,
+and told. `gencosmo.io.read` gives the whole cube as channels.
+
+## Outputs read again
+
+Pixels that `GCM_FILL` names carry the flag FILLED; they are not filled again unless a mask says so. A second run joins
+what the first one wrote: `GCM_FILL` and `GCM_STD` keep its values where nothing new was filled, `GCM_FLAG` holds the
+causes of both, `GCM_PROV` a row of each. In files that `gencosmo.io.write` makes of an `Image`, ERR 0 means that the
+noise is unknown; an exact value (`ivar` infinite) holds the tiny error that the card GCMEXACT names.
 """
 
 
@@ -121,7 +154,7 @@ def pages() -> dict[Path, str]:
     """Text of each generated page by its path."""
     return {
         HERE / "files.md": files_page(),
-        HERE / "flags.md": FLAGS_HEAD + documentation_table(),
+        HERE / "flags.md": FLAGS_HEAD + documentation_table() + SURVEYS_HEAD + bits_table(),
         HERE / "cli.md": cli_page(),
     }
 

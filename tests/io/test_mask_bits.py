@@ -50,7 +50,7 @@ def test_a_bright_source_in_wfc3_ir_is_not_filled(tmp_path):
 
 
 def test_des_bits():
-    planes = desdm._PLANES
+    planes = desdm.PLANES
     assert {row.name: row.value for row in planes.rows} == {
         "BPM": 1, "SATURATE": 2, "INTERP": 4, "BADAMP": 8, "CRAY": 16, "STAR": 32, "TRAIL": 64, "EDGEBLEED": 128,
         "SSXTALK": 256, "EDGE": 512, "STREAK": 1024, "SUSPECT": 2048, "FIXED": 4096, "NEAREDGE": 8192,

@@ -6,11 +6,24 @@ To add a survey: write `profiles/<name>.py` with a `PROFILE`, and add its row he
 from __future__ import annotations
 
 from gencosmo.errors import UsageError
+from gencosmo.flags import names_of
 from gencosmo.io.hdus import FitsFile
-from gencosmo.io.layout import Layout, Profile
-from gencosmo.io.profiles import ccddata, decam, desdm, legacy, lsst_v1, lsst_v2, plain, sdss_ivar, stsci, weight
+from gencosmo.io.layout import Layout, MaskPlanes, Profile
+from gencosmo.io.profiles import (
+    ccddata,
+    decam,
+    desdm,
+    legacy,
+    lsst_v1,
+    lsst_v2,
+    plain,
+    sdss_ivar,
+    stsci,
+    stsci_bits,
+    weight,
+)
 
-__all__ = ["PROFILES", "find_profile", "layouts_of"]
+__all__ = ["PROFILES", "bits_table", "find_profile", "layouts_of"]
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -29,6 +42,30 @@ PROFILES: dict[str, Profile] = {
         plain.PROFILE,
     )
 }
+
+
+MASKS: dict[str, MaskPlanes] = {
+    "JWST": stsci_bits.JWST,
+    "HST ACS, WFC3/UVIS": stsci_bits.CCD,
+    "HST WFC3/IR": stsci_bits.WFC3_IR,
+    "HST STIS": stsci_bits.STIS,
+    "DES": desdm.PLANES,
+    "DECam before PLVER V3.5.0": decam.BIT_PLANES,
+    "DECam since V3.5.0, Mosaic3, 90prime (codes)": decam.CODE_PLANES,
+}
+"""Mask planes that are not named in the files themselves, by survey."""
+
+
+def bits_table() -> str:
+    """Return the rows of a Markdown table with all mask planes of `MASKS` and our flags for them."""
+    lines = []
+    for survey, planes in MASKS.items():
+        cells: dict[bool, list[str]] = {True: [], False: []}
+        for row in sorted(planes.rows, key=lambda row: row.value):
+            flags = " ".join(names_of(row.flags))
+            cells[row.name in planes.selected].append(f"{row.value} {row.name}" + (f": {flags}" if flags else ""))
+        lines.append(f"| {survey} | {'; '.join(cells[True])} | {'; '.join(cells[False])} |\n")
+    return "".join(lines)
 
 
 def find_profile(file: FitsFile, name: str = "auto") -> Profile:

@@ -19,9 +19,9 @@ from gencosmo.io.companion import open_companion
 from gencosmo.io.hdus import FitsFile, Hdu
 from gencosmo.io.layout import Layout, MaskPlanes, PlaneRef, Profile, mask_bits
 
-__all__ = ["BITS", "CODES", "PROFILE"]
+__all__ = ["BITS", "BIT_PLANES", "CODES", "CODE_PLANES", "PROFILE"]
 
-_BITS = MaskPlanes(
+BIT_PLANES = MaskPlanes(
     mask_bits(
         {
             "BAD": (1, "BAD"),
@@ -36,7 +36,7 @@ _BITS = MaskPlanes(
     estimated=4,
 )
 
-_CODES = MaskPlanes(
+CODE_PLANES = MaskPlanes(
     mask_bits(
         {
             "BAD": (1, "BAD"),
@@ -81,7 +81,7 @@ def _planes(ref: PlaneRef) -> MaskPlanes:
     """Find out what the numbers of a mask mean: by its camera, then by the version of the pipeline."""
     camera = ref.file.primary.text("INSTRUME").lower()
     if camera in ("mosaic3", "90prime"):
-        return _CODES
+        return CODE_PLANES
     version = _version(ref)
     if version is None:
         word = ref.file.primary.text("PLVER") or ref.hdu.cards.text("PLVER")
@@ -90,7 +90,7 @@ def _planes(ref: PlaneRef) -> MaskPlanes:
             code="dq_format",
             hint="say it: --profile decam-bits (before V3.5.0) or --profile decam-codes (since)",
         )
-    return _CODES if version >= (3, 5) else _BITS
+    return CODE_PLANES if version >= (3, 5) else BIT_PLANES
 
 
 def _one(file: FitsFile, science: Hdu, planes: MaskPlanes | None) -> Layout:
@@ -115,5 +115,7 @@ def _layouts(file: FitsFile, planes: MaskPlanes | None = None) -> list[Layout]:
 
 
 PROFILE = Profile("decam", "triplet of `_ooi_` image, `_oow_` inverse variance, `_ood_` mask", _detect, _layouts)
-BITS = Profile("decam-bits", "the same, the mask holds bits", lambda file: False, partial(_layouts, planes=_BITS))
-CODES = Profile("decam-codes", "the same, the mask holds codes", lambda file: False, partial(_layouts, planes=_CODES))
+BITS = Profile("decam-bits", "the same, the mask holds bits", lambda file: False, partial(_layouts, planes=BIT_PLANES))
+CODES = Profile(
+    "decam-codes", "the same, the mask holds codes", lambda file: False, partial(_layouts, planes=CODE_PLANES)
+)

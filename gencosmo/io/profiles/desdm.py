@@ -10,9 +10,9 @@ from __future__ import annotations
 from gencosmo.io.hdus import FitsFile
 from gencosmo.io.layout import Layout, MaskPlanes, PlaneRef, Profile, mask_bits
 
-__all__ = ["PROFILE"]
+__all__ = ["PLANES", "PROFILE"]
 
-_PLANES = MaskPlanes(
+PLANES = MaskPlanes(
     mask_bits(
         {
             "BPM": (1, "BAD"),
@@ -46,7 +46,7 @@ def _layouts(file: FitsFile) -> list[Layout]:
     assert science is not None
     assert mask is not None
     noise = PlaneRef(file, weight) if weight else None
-    return [Layout("desdm", science, noise, "ivar", PlaneRef(file, mask), _PLANES)]
+    return [Layout("desdm", science, noise, "ivar", PlaneRef(file, mask), PLANES)]
 
 
 PROFILE = Profile("desdm", "SCI + MSK (BADPIX bits) + WGT (inverse variance)", _detect, _layouts)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from gencosmo.io.layout import MaskPlanes, mask_bits
 
-__all__ = ["ANY", "JWST", "hst_planes"]
+__all__ = ["ANY", "CCD", "JWST", "STIS", "WFC3_IR", "hst_planes"]
 
 JWST = MaskPlanes(
     mask_bits(
@@ -68,7 +68,7 @@ _COMMON = {
 }
 _COMMON_FILL = {"LOST", "FILLED", "BADPIX", "HOT", "SATURATED"}
 
-_CCD = MaskPlanes(
+CCD = MaskPlanes(
     mask_bits(
         _COMMON
         | {
@@ -86,7 +86,7 @@ _CCD = MaskPlanes(
     frozenset(_COMMON_FILL | {"BADCOL", "ATODSAT", "CRDRIZ", "CRREJ"}),
 )
 
-_WFC3_IR = MaskPlanes(
+WFC3_IR = MaskPlanes(
     mask_bits(
         _COMMON
         | {
@@ -104,7 +104,7 @@ _WFC3_IR = MaskPlanes(
     frozenset(_COMMON_FILL | {"BADZERO", "BADBIAS", "CRDRIZ"}),
 )
 
-_STIS = MaskPlanes(
+STIS = MaskPlanes(
     mask_bits(
         _COMMON
         | {
@@ -126,5 +126,5 @@ ANY = MaskPlanes((), frozenset(), unnamed=True)
 def hst_planes(instrument: str, detector: str) -> MaskPlanes:
     """Return the planes of a camera of HST; those of an unknown one all count as bad."""
     if instrument == "WFC3" and detector == "IR":
-        return _WFC3_IR
-    return {"ACS": _CCD, "WFC3": _CCD, "STIS": _STIS}.get(instrument, ANY)
+        return WFC3_IR
+    return {"ACS": CCD, "WFC3": CCD, "STIS": STIS}.get(instrument, ANY)
