@@ -38,6 +38,15 @@ class Result:
         Which question was answered: the image as it would be seen again, or the noise-free scene behind it.
     unit : str or None
         Unit of `mean` and `std` (the input's own words).
+    prior_share : ndarray of float32 or None
+        Set by `gencosmo.super_resolve`: posterior variance over prior variance of each pixel, from 0 (the data say it
+        all) to 1 (the pixel is the prior's).
+    residual : ndarray of float32 or None
+        Set by `gencosmo.super_resolve`: the image minus what `mean` would look like through the PSF and the image's
+        pixels, on the *input's* grid and in its units; 0 where the input is masked.
+    chi2 : float or None
+        Mean of ``residual^2 ivar`` over the good pixels: about 1, less where the prior leaves the data free to be
+        fitted, when PSF and noise are what was said.
     anomaly_map, anomaly_score, p_value
         Set by `gencosmo.score` only.
     quantiles : mapping of float to float
@@ -54,6 +63,9 @@ class Result:
     flags: NDArray[np.uint32] | None = None
     target: str = "frame"
     unit: str | None = None
+    prior_share: NDArray[np.float32] | None = None
+    residual: NDArray[np.float32] | None = None
+    chi2: float | None = None
     anomaly_map: NDArray[np.float32] | None = None
     anomaly_score: float | None = None
     p_value: float | None = None
@@ -71,6 +83,7 @@ class Result:
             ("std", np.float32),
             ("filled", np.bool_),
             ("flags", np.uint32),
+            ("prior_share", np.float32),
         ):
             self._check(name, dtype, shape)
         if self.samples is not None:

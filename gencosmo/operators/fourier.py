@@ -1,0 +1,35 @@
+"""Fourier transforms of planes whose last bits do not depend on how many planes there are.
+
+On a CPU the library takes another way for a single plane than for one of many. So large planes are
+always transformed one by one, and a small one never alone; which of the two is a matter of the plane's size only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["irfft2", "rfft2"]
+
+ALONE = 1 << 14
+"""Planes of at least this many pixels are transformed one by one on a CPU."""
+
+
+def rfft2(planes: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Spectra (B, rows, cols // 2 + 1) of planes (B, H, W), continued by zeros to `grid`."""
+    if planes.device.type == "cpu" and planes.shape[0] == 1 and grid[0] * grid[1] < ALONE:
+        return torch.fft.rfft2(torch.cat([planes, planes]), s=grid)[:1]
+    if planes.device.type == "cpu" and grid[0] * grid[1] >= ALONE:
+        return torch.stack([torch.fft.rfft2(one, s=grid) for one in planes])
+    return torch.fft.rfft2(planes, s=grid)
+
+
+def irfft2(spectra: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Planes (B, rows, cols) of spectra (B, rows, cols // 2 + 1)."""
+    if spectra.device.type != "cpu":
+        return torch.fft.irfft2(spectra, s=grid)
+    if grid[0] * grid[1] >= ALONE:
+        return torch.stack([torch.fft.irfft2(one, s=grid) for one in spectra])
+    if spectra.shape[0] == 1:
+        return torch.fft.irfft2(torch.cat([spectra, spectra]), s=grid)[:1]
+    return torch.fft.irfft2(spectra, s=grid)

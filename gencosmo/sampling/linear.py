@@ -1,0 +1,311 @@
+"""Posterior of a scene that was measured through a linear operator: ``y = A x + n``.
+
+The state ``z = x + t n`` comes down level by level, as in `gencosmo.sampling.posterior`. At each level the denoiser
+gives the mean D and the variance V of the scene given the state; with a covariance C around them (diagonal V,
+`gencosmo.sampling.lowpass`) the measurement is put in by drawing, not only solving,
+
+    u = D' + C A^T S (I + S A C A^T S)^-1 (S (y - A D') + n),   D' ~ N(D, C),  n ~ N(0, I),  S = ivar^(1/2),
+
+which is an exact draw of the scene given state and data when C is exact (perturb and solve: Papandreou & Yuille
+2010; Orieux et al. 2012). Then the state moves on by the reverse transition of the diffusion,
+
+    z' = r z + (1 - r) u + sqrt(t'^2 (1 - r)) n,   r = t'^2 / t^2.
+
+A pixel of the measurement that is masked has S = 0. The system is solved by conjugate gradients with a fixed number
+of iterations, so that equal inputs take equal work on every device.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gencosmo.errors import Cancelled, UsageError
+from gencosmo.ops.moments import moments_
+from gencosmo.ops.normal import STREAM_STEP, normal_
+from gencosmo.priors.base import Denoiser, World
+from gencosmo.sampling.clocks import set_clocks_
+from gencosmo.sampling.loop import Progress
+from gencosmo.sampling.lowpass import NODES, LowPass
+from gencosmo.sampling.solve import Measurement, Slope, solve, views
+from gencosmo.schedules import levels, start_factor
+from gencosmo.windows import Canvas
+
+__all__ = ["EVALUATIONS", "ITERATIONS", "LinearPosterior", "Mode", "sample_linear"]
+
+Mode = Literal["fast", "quality"]
+EVALUATIONS = 16
+"""Default number of denoiser evaluations per sample (quality mode: steps, each with further evaluations)."""
+ITERATIONS = 12
+"""Iterations of conjugate gradients in each solve of the fast mode."""
+SLOPES = 6
+"""Iterations of conjugate gradients with the denoiser's Jacobian in each solve of the quality mode."""
+STREAM_SCENE = 4
+"""Noise of the draws D'; streams 0 to 3 are those of `gencosmo.ops.normal`."""
+CHUNK_PIXELS = 1 << 22
+"""Pixels of the samples that are in work at the same time."""
+NEIGHBOURS = 5
+"""Side of the box over which variances are averaged for the prior share."""
+PROBES = 16
+"""Draws of the linearised posterior from which spread and prior share are taken when no samples are wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPosterior:
+    """What is known of every pixel of the scene's canvas, flat and in its layout.
+
+    Attributes
+    ----------
+    mean, std : Tensor (N,)
+        Posterior mean and standard deviation (flux).
+    prior_share : Tensor (N,)
+        Posterior variance over prior variance, 0 to 1: how much of the pixel is the prior's; both averaged over
+        `NEIGHBOURS` pixels. The prior variance is the denoiser's at the start level, where only the coarsest structure
+        is known.
+    samples : Tensor (S, N) or None
+    evaluations : int
+        Denoiser evaluations per sample.
+    residual : float
+        Largest relative residual of the solves in the last step.
+    """
+
+    mean: Tensor
+    std: Tensor
+    prior_share: Tensor
+    samples: Tensor | None
+    evaluations: int
+    residual: float
+
+
+def sample_linear(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    measured: Measurement,
+    *,
+    samples: int,
+    evaluations: int = EVALUATIONS,
+    mode: Mode = "fast",
+    world: World = "scene",
+    iterations: int | None = None,
+    keep: bool = True,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> LinearPosterior:
+    """Posterior of the scenes on a canvas given their measurements.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    canvas : Canvas
+        One plane per scene, all of one shape. Its state and levels are what the first evaluation sees: unknown
+        everywhere (level inf), or a rough guess with honest levels, which saves the sampler the way from there; the
+        guess is not counted as data. ``mean``, ``var`` and ``clock`` are written.
+    measured : Measurement
+        Operator, values and inverse variances (P, h, w) in the canvas' flux.
+    samples : int
+        0: mean by the deterministic walk, spread and prior share of the linearised posterior.
+    evaluations : int
+        Levels, at least 2; one denoiser evaluation each in the fast mode.
+    mode : {"fast", "quality"}
+        ``quality`` takes the mean by moment matching with the denoiser's own Jacobian (`gencosmo.sampling.solve`)
+        instead of the low-pass model: `SLOPES` further evaluations per level.
+    world : {"frame", "scene"}
+    iterations : int, optional
+        Of conjugate gradients in each solve.
+    keep : bool
+        Return the samples.
+    chunk : int, optional
+        Samples in work at the same time: memory and speed only.
+    progress, cancel
+        As in :func:`gencosmo.sampling.sample`.
+
+    Raises
+    ------
+    UsageError
+        For impossible numbers, or planes that do not fit the operator.
+    Cancelled
+    """
+    _check(canvas, measured, samples, mode, chunk)
+    taus = levels(evaluations)
+    everything = canvas.pixels()
+    denoiser.denoise_(canvas, denoiser.plan(canvas, everything), world)
+    set_clocks_(canvas, everything, denoiser, start_factor(evaluations))
+    size = min(max(samples, 1), chunk or max(1, CHUNK_PIXELS // max(1, canvas.size)))
+    starts = range(0, max(samples, 1), size)
+    report = _ticker(progress, len(starts) * evaluations)
+    total = _Total(canvas, samples if keep else 0)
+    walk: _Walk | None = None
+    for start in starts:
+        count = min(size, max(samples, 1) - start)
+        work = canvas.repeat(count, first=start)
+        walk = _Walk(denoiser, canvas, work, measured.repeat(count), mode, world, iterations, drawing=samples > 0)
+        walk.run(taus, report, cancel)
+        total.add(work.fields[0].view(count, canvas.size), start)
+        total.prior += walk.start_var.view(count, canvas.size).sum(0)
+    assert walk is not None
+    return total.posterior(walk, samples, evaluations * (1 + SLOPES * (mode == "quality")))
+
+
+class _Total:
+    """Running mean, spread and prior variance over samples."""
+
+    def __init__(self, canvas: Canvas, keep: int) -> None:
+        self.seen = torch.zeros(1, dtype=torch.int64, device=canvas.device)
+        self.mean, self.m2 = torch.zeros_like(canvas.mean), torch.zeros_like(canvas.mean)
+        self.prior = torch.zeros_like(canvas.mean)
+        self.kept = torch.empty(keep, canvas.size, device=canvas.device) if keep else None
+
+    def add(self, drawn: Tensor, start: int) -> None:
+        for number, one in enumerate(drawn):
+            moments_(self.seen, self.mean, self.m2, one.contiguous())
+            if self.kept is not None:
+                self.kept[start + number] = one
+
+    def posterior(self, walk: _Walk, samples: int, evaluations: int) -> LinearPosterior:
+        prior = self.prior / max(samples, 1)
+        var = self.m2 / (samples - 1) if samples > 1 else walk.linearised()
+        share = (walk.around(var) / walk.around(prior).clamp(min=1e-30)).clamp(0, 1)
+        return LinearPosterior(self.mean, var.sqrt(), share, self.kept, evaluations, walk.residual)
+
+
+class _Walk:
+    """The samples of one chunk, from the first evaluation to the end."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        canvas: Canvas,
+        work: Canvas,
+        measured: Measurement,
+        mode: Mode,
+        world: World,
+        iterations: int | None,
+        *,
+        drawing: bool,
+    ) -> None:
+        self.denoiser, self.canvas, self.work, self.measured, self.world = denoiser, canvas, work, measured, world
+        self.plan = denoiser.plan(work, work.pixels())
+        self.mode, self.iterations, self.drawing = mode, iterations, drawing
+        self.residual = 0.0
+        self.start_var = work.var.clone()
+        self._start: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def run(self, taus: list[float], report: Callable[[], None], cancel: threading.Event | None) -> None:
+        """All levels; the state ends at level 0."""
+        work, clock = self.work, self.planes(self.work.clock)
+        level = clock * taus[0]
+        for k, tau in enumerate(taus):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled(f"sampling was cancelled before step {k + 1} of {len(taus)}")
+            if k:
+                self.denoiser.denoise_(work, self.plan, self.world)
+            scene = self._informed(level, k)
+            r = (tau / taus[k - 1]) ** 2 if k else 0.0
+            state, spread = scene, tau * (1 - r) ** 0.5
+            if self.drawing and spread > 0:
+                state = r * self.planes(work.fields[0]) if k else 0.0
+                state = state + (1 - r) * scene + spread * clock * self.noise(STREAM_STEP, k)
+            level = clock * tau
+            self.planes(work.fields[0]).copy_(state)
+            self.planes(work.fields[1]).copy_(level)
+            report()
+
+    def _informed(self, level: Tensor, k: int) -> Tensor:
+        """A draw (or, without drawing, the mean) of the scene given the state and the measurement."""
+        mean, var = self.planes(self.work.mean), self.planes(self.work.var).clamp(min=0)
+        share = (var / level.clamp(min=1e-30) ** 2).clamp(0, 1)
+        cov = LowPass(var, share, self.denoiser.correlation_length)
+        if k == 1:
+            self.start_var = self.flat(var)
+            self._start = mean, var, share
+        drawn = mean
+        extra = None
+        if self.drawing:
+            drawn = mean + cov.draw(partial(self._white, k))
+            extra = self.measured.noise(self.work, k)
+        if self.mode == "fast" or k == 0:
+            step, self.residual = solve(self.measured, cov.__matmul__, drawn, extra, self.iterations or ITERATIONS)
+            return drawn + step
+        slope = Slope(self.denoiser, self.work, self.plan, self.world, level)
+        step, self.residual = solve(self.measured, slope, mean, None, self.iterations or SLOPES, model=cov.__matmul__)
+        if not self.drawing:
+            return mean + step
+        around, _ = solve(self.measured, cov.__matmul__, drawn - mean, extra, ITERATIONS, blank=True)
+        return mean + step + (drawn - mean) + around
+
+    def linearised(self) -> Tensor:
+        """Variance (N,) of the posterior that is linearised at the start level."""
+        assert self._start is not None
+        mean, var, share = self._start
+        cov = LowPass(var, share, self.denoiser.correlation_length)
+        total = torch.zeros_like(mean)
+        for probe in range(PROBES):
+            number = 1000 + probe
+            drawn = cov.draw(partial(self._white, number))
+            step, _ = solve(
+                self.measured, cov.__matmul__, drawn, self.measured.noise(self.work, number), ITERATIONS, blank=True
+            )
+            total += (drawn + step) ** 2
+        return self.flat(total / PROBES)
+
+    def _white(self, step: int, node: int) -> Tensor:
+        return self.noise(STREAM_SCENE, step * len(NODES) + node)
+
+    def noise(self, stream: int, step: int) -> Tensor:
+        """Standard normal noise of every plane (B, H, W)."""
+        flat = torch.zeros_like(self.work.mean)
+        numbers = (torch.tensor([n], device=flat.device) for n in (step, stream))
+        normal_(flat, self.work.layout, self.work.seed, *numbers)
+        return self.planes(flat)
+
+    def around(self, flat: Tensor) -> Tensor:
+        """Means (N,) over the neighbourhood of each pixel of one sample's canvas."""
+        one = self.canvas
+        planes = views(one, flat)[:, None]
+        out = torch.zeros_like(flat)
+        views(one, out).copy_(F.avg_pool2d(planes, NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False)[:, 0])
+        return out
+
+    def planes(self, flat: Tensor) -> Tensor:
+        """Planes (B, H, W) of a flat tensor."""
+        return views(self.work, flat)
+
+    def flat(self, planes: Tensor) -> Tensor:
+        """A flat tensor of planes, 0 between them."""
+        flat = torch.zeros_like(self.work.mean)
+        views(self.work, flat).copy_(planes)
+        return flat
+
+
+def _check(canvas: Canvas, measured: Measurement, samples: int, mode: str, chunk: int | None) -> None:
+    if samples < 0 or (chunk is not None and chunk < 1):
+        raise UsageError(f"samples is {samples}, chunk is {chunk}; expected samples >= 0 and chunk >= 1")
+    if mode not in ("fast", "quality"):
+        raise UsageError(f"mode is {mode!r}; expected fast or quality")
+    shapes = {tuple(shape) for shape in canvas.layout[:, 1:3].tolist()}
+    count = canvas.layout.shape[0]
+    if shapes != {tuple(measured.operator.shape_in)} or measured.values.shape[0] != count:
+        raise UsageError(
+            f"canvas has {count} planes of shapes {sorted(shapes)}, the operator takes "
+            f"{measured.operator.shape_in} and there are {measured.values.shape[0]} measurements; expected one each"
+        )
+
+
+def _ticker(progress: Progress | None, total: int) -> Callable[[], Any]:
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return tick

@@ -1,0 +1,106 @@
+"""How the pixels of a noisy state hang together, told by the denoiser's variance alone.
+
+The posterior covariance of an image x given its state ``z = x + t n`` is ``t^2 J`` with the denoiser's Jacobian J
+(Tweedie's formula), a smoother: J keeps the modes that stand out of the noise and drops the others, so that its
+trace, ``sum_i V_i / t_i^2``, counts how many are still open. Images have red spectra, hence the open modes are the
+long ones: J is a low-pass filter, and ``f = V / t^2`` fixes its width. The model is
+
+    C = sum_b sqrt(w_b V) R_b sqrt(w_b V),   R_b = circulant of 1 / (1 + (k / k_b)^3), scaled to a unit diagonal,
+
+with the cut-off ``k_b`` such that the filter's mean is ``f_b``, and weights ``w_b`` that interpolate between a few
+``f_b`` where f varies over the image. Its diagonal is V. As t falls, f goes to 1 and C to diag(V): what is assumed
+vanishes towards the end of the sampling (docs/decisions/0008). Far above the image's contrast f says nothing any more:
+there the filter is no narrower than the prior's own correlations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gencosmo.operators.fourier import irfft2, rfft2
+
+__all__ = ["NODES", "LowPass"]
+
+EXPONENT = 3.0
+"""Of the filter; spectra of fields with sharp features fall like k^-3."""
+NODES = (1 / 1024, 1 / 128, 1 / 16, 1 / 4, 1.0)
+"""Shares f of open modes for which there is a filter; 1 is no filter at all."""
+OPEN = 2 * math.pi * 2 * math.pi / (3 * math.sqrt(3))
+"""Mean of the filter over all wavenumbers (cycles per pixel), over the square of its cut-off."""
+LIGHT = 1e-3
+"""A filter whose largest weight is below this is left out, and its weight given to the others."""
+
+
+@lru_cache(maxsize=32)
+def _filter(rows: int, cols: int, share: float) -> NDArray[np.float32]:
+    """Square root of the spectrum of R for a share f: (rows, cols // 2 + 1)."""
+    k = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(cols)[None, :])
+    low, high = 1e-7, 1e3
+    for _ in range(60):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if (1 / (1 + (k / middle) ** EXPONENT)).mean() < share else (low, middle)
+    spectrum = 1 / (1 + (k / middle) ** EXPONENT)
+    root: NDArray[np.float32] = np.sqrt(spectrum / spectrum.mean())[:, : cols // 2 + 1].astype(np.float32)
+    return root
+
+
+class LowPass:
+    """Covariance C of planes for one variance map each.
+
+    Parameters
+    ----------
+    var : Tensor (B, H, W)
+        The denoiser's variance.
+    share : Tensor (B, H, W)
+        ``V / t^2`` of every pixel, 0 to 1.
+    length : float
+        Correlation length (pixels) of the prior, the longest that is assumed.
+    """
+
+    def __init__(self, var: Tensor, share: Tensor, length: float = math.inf) -> None:
+        self.shape = (var.shape[-2], var.shape[-1])
+        hats = _hats(share.clamp(min=min(1.0, OPEN / (2 * math.pi * length) ** 2)))
+        # plane by plane: what one plane needs must not depend on the others
+        hats = torch.where(hats.amax((-2, -1), keepdim=True) > LIGHT, hats, 0.0)
+        self.roots = (var * hats / hats.sum(0)).sqrt()
+        self.kept = [b for b in range(len(NODES)) if bool((hats[b] > 0).any())]
+
+    def __matmul__(self, planes: Tensor) -> Tensor:
+        """``C x`` for planes (B, H, W)."""
+        out = torch.zeros_like(planes)
+        for b in self.kept:
+            out += self.roots[b] * self._filtered(self.roots[b] * planes, b, 2)
+        return out
+
+    def draw(self, noise: Callable[[int], Tensor]) -> Tensor:
+        """A draw from N(0, C); ``noise(b)`` gives white noise (B, H, W) for each filter."""
+        out = torch.zeros_like(self.roots[0])
+        for b in self.kept:
+            out += self.roots[b] * self._filtered(noise(b), b, 1)
+        return out
+
+    def _filtered(self, planes: Tensor, b: int, power: int) -> Tensor:
+        if NODES[b] == 1.0:
+            return planes
+        root = torch.from_numpy(_filter(*self.shape, NODES[b])).to(planes.device)
+        spectrum = rfft2(planes, self.shape) * (root if power == 1 else root * root)
+        return irfft2(spectrum, self.shape)
+
+
+def _hats(share: Tensor) -> Tensor:
+    """Weights (NODES, B, H, W) that interpolate between the filters, linear in log f."""
+    nodes = [math.log(node) for node in NODES]
+    place = share.clamp(NODES[0], 1.0).log()
+    hats = []
+    for b, node in enumerate(nodes):
+        rise = (place - nodes[b - 1]) / (node - nodes[b - 1]) if b else torch.ones_like(place)
+        fall = (nodes[b + 1] - place) / (nodes[b + 1] - node) if b + 1 < len(nodes) else torch.ones_like(place)
+        hats.append(torch.minimum(rise, fall).clamp(0, 1))
+    return torch.stack(hats)
