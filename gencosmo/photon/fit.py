@@ -118,6 +118,12 @@ def _line(points: MeanVariance, offset: float) -> tuple[float, float, Double]:
     return float(slope), float(floor), weight
 
 
+def _digitising(values: NDArray[np.float32]) -> float:
+    """Variance of rounding to the steps of the digitiser, step^2 / 12; next to nothing for values that have none."""
+    steps = np.diff(np.unique(values))
+    return float(steps.min()) ** 2 / 12 if steps.size else 0.0
+
+
 def estimate_noise(image: Any, mask: Any = None, *, offset: float | None = None) -> list[PhotonNoise]:
     """Read gain, read noise and (where it is not told) a stand-in for the offset off one image.
 
@@ -159,6 +165,7 @@ def estimate_noise(image: Any, mask: Any = None, *, offset: float | None = None)
                 hint="give gain and read noise instead",
             )
         slope, floor, weight = _line(points, start)
+        floor = max(floor, _digitising(asked.data[channel][good[channel]]))
         if points.white < WHITE_LEAST:
             text = (
                 f"noise of channel {channel} is not white: fine detail has {points.white:.2f} of the coarser's variance"

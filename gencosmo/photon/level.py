@@ -23,6 +23,8 @@ __all__ = ["smooth_level", "with_noise"]
 Double = NDArray[np.float64]
 WIDTHS = (0.8, 1.6, 3.2, 6.4)
 """Widths of the smoothing, in pixels, finest first."""
+LEAST = 0.5
+"""No pixel is known better than to this many electrons."""
 AGREE = 2.5
 """A wider smoothing is kept while it agrees with all finer ones to this many of their standard deviations."""
 
@@ -93,7 +95,8 @@ def with_noise(image: Any, noise: PhotonNoise | Sequence[PhotonNoise], *, level:
     good, ivar = ~asked.mask, np.empty(asked.shape, np.float32)
     for channel, law in enumerate(laws):
         first = smooth_level(asked.data[channel], good[channel], law) if level is None else level[channel]
-        ivar[channel] = 1 / law.variance(first)
+        # where no light is expected, one electron may still come
+        ivar[channel] = 1 / np.maximum(law.variance(first), (LEAST * law.slope) ** 2)
     told: dict[str, Any] = {"meta": dict(asked.meta) | {"offset": tuple(law.offset for law in laws)}}
     if laws[0].slope and len({(law.slope, law.floor) for law in laws}) == 1:
         told |= {"gain": laws[0].gain, "read_noise": laws[0].read_noise}

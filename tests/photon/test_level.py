@@ -34,6 +34,13 @@ def test_variance_map_on_cells() -> None:
     assert np.quantile(np.abs(ratio - 1), 0.9) < 0.2
 
 
+def test_darkness_is_not_exact() -> None:
+    law = PhotonNoise.of_camera(4.0, 0.0)
+    seen = with_noise(np.zeros((32, 32), np.float32) + np.eye(32, dtype=np.float32), law)
+    assert seen.ivar is not None
+    assert np.isfinite(seen.ivar).all() and seen.ivar.max() <= 64
+
+
 def test_holes_get_the_level_around_them() -> None:
     truth = cells(120)
     image = counted(truth, 1.0, 1.5, 20.0)

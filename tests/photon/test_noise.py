@@ -64,6 +64,14 @@ def test_eight_bits_and_clipped_pixels() -> None:
     np.testing.assert_allclose(found.variance(levels), real, rtol=0.2)
 
 
+def test_dark_ground_of_eight_bits_is_known_to_a_step() -> None:
+    truth = cells(200, peak=2000.0, ground=0.0)
+    image = np.clip(np.rint(counted(truth, 20.0, 2.0, 3.0)), 0, 255).astype(np.uint8)
+    (found,) = estimate_noise(image)
+    assert found.floor >= 1 / 12
+    assert found.gain == pytest.approx(20.0, rel=0.25)
+
+
 def test_correlated_noise_is_told() -> None:
     rng = np.random.default_rng(5)
     rough = gaussian_filter(rng.normal(size=(200, 200)), 1.0).astype(np.float32) + 100
