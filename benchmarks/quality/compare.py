@@ -7,8 +7,8 @@ compare. Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise
 to the best of the four rivals on that crop; coverage of the stated std. The table gives medians over crops with at
 least 200 hidden pixels. The noise is that of neighbouring pixels' differences in the crop (MAD-scaled, over sqrt 2):
 where resampling has correlated the noise it is the part that neighbours do not tell, and a filler is judged on the
-rest. ``--kind micro`` takes the microscopy groups instead, a row for each modality and kind of hole; 8-bit crops whose
-neighbours are mostly equal are judged against one step of the digitiser.
+rest. ``--kind micro`` takes the microscopy groups instead, a row for each modality and kind of hole; there the noise
+grows with the light, and is the mean over the hidden pixels of what `gencosmo.estimate_noise` reads off the crop.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.quality.frames import KINDS, modality
 from benchmarks.quality.holes import PATTERNS
 from benchmarks.quality.rivals import RIVALS
+from gencosmo.errors import InputError
+from gencosmo.photon import estimate_noise, smooth_level
 from gencosmo.scaling import difference_noise, digitiser_step
 
 CROP = 160
@@ -101,6 +103,19 @@ def rms(error: np.ndarray) -> float:
     return math.sqrt(float(np.mean(error**2)))
 
 
+def noise_of(crop: Crop, mask: np.ndarray) -> float:
+    """Noise of the hidden pixels, in network flux."""
+    flux, good = crop.flux, np.ones(crop.flux.shape, bool)
+    even = difference_noise(flux, good, lag=1) or digitiser_step(flux, good)
+    if crop.modality == "sky":
+        return even
+    try:
+        (law,) = estimate_noise(flux)
+    except InputError:
+        return even
+    return math.sqrt(float(law.variance(smooth_level(flux, good, law))[mask].mean()))
+
+
 def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
     """Fill one crop with one kind of hole by everybody."""
     import gencosmo
@@ -114,8 +129,7 @@ def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
     start = time.perf_counter()
     result = gencosmo.inpaint(holed, mask, prior=prior)
     seconds = time.perf_counter() - start
-    good = np.ones(flux.shape, bool)
-    noise = difference_noise(flux, good, lag=1) or digitiser_step(flux, good)
+    noise = noise_of(crop, mask)
     error, std = result.mean[mask] - truth, result.std[mask]
     others = {rival: fill(holed, mask)[mask] - truth for rival, fill in RIVALS.items()}
     # a point source of one pixel's flux has, smoothed, this much less noise

@@ -32,6 +32,7 @@ __all__ = ["MODALITIES", "simulate_cells"]
 
 Modality = Callable[[Dice, int, int], Tensor]
 CELLS_PER_TILE = 48
+QUIET_SHARE = 0.5
 
 
 def _chance(dice: Dice, batch: int, share: float) -> Tensor:
@@ -186,8 +187,8 @@ def simulate_cells(batch: int, size: int, generator: Generator, device: torch.de
     """Draw `batch` microscopy tiles of `size` x `size` pixels, noise-free and with the variance of photon counting.
 
     Zero is the frame's background: the dark ground of sparse fluorescence, the middle of the values where the frame is
-    full. The variance is 1 there and grows linearly with the light (shot noise over a read-noise floor), so what is
-    darker than the background is quieter.
+    full. The variance is 1 there, in half of the tiles less, and grows linearly with the light (shot noise over a
+    read-noise floor), so what is darker than the background is quieter.
 
     Parameters
     ----------
@@ -212,4 +213,6 @@ def simulate_cells(batch: int, size: int, generator: Generator, device: torch.de
     gain = dice.log_uniform(batch, 1, 1, low=1.0, high=300.0)
     # the deepest shadow still has the read noise's share of the variance
     gain = torch.maximum(gain, -truth.amin((1, 2), keepdim=True) * dice.log_uniform(batch, 1, 1, low=1.05, high=10.0))
-    return Sky(truth=truth, variance=1 + truth / gain)
+    # 8-bit, filtered and resampled frames are quieter than the noise scale that differences of their pixels give
+    quiet = torch.where(_chance(dice, batch, QUIET_SHARE) > 0, dice.log_uniform(batch, 1, 1, low=0.1, high=1.0), 1.0)
+    return Sky(truth=truth, variance=(1 + truth / gain) * quiet**2)
