@@ -82,9 +82,9 @@ class Output:
             return {**json.load(file), "GCMNFILL": str(count)}
 
     def remember(self, words: Mapping[str, str]) -> None:
-        """Keep provenance with the results, so that a run that goes on later has it."""
+        """Keep provenance with the results, so that a run that goes on later has it; the first that is whole stays."""
         path = os.path.join(self.repairs.folder, "provenance.json")
-        if os.path.exists(path):
+        if "GCMVERS" in self.words(0):
             return
         with open(f"{path}.tmp", "w", encoding="utf-8") as file:
             json.dump({key: text for key, text in words.items() if key not in _OF_A_PLANE}, file)

@@ -144,6 +144,7 @@ class StackSession:
         repairs = Repairs(folder, self.stack.axes.size("X"), self._blocks)
         several = self._find or self._reader.saturation is not None
         self._output = Output(os.path.join(place, name), options, self.stack, self._reader.planes, repairs, several)
+        self._output.remember({"GCMPARNT": self.fingerprint.sha256(), "GCMRUN": run})
 
     def pending(self, unit: Unit) -> bool:
         """Whether a block is neither done nor, in a large plane, without masked pixels."""

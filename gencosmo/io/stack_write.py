@@ -47,7 +47,7 @@ def write_output(output: Output) -> int:
         output.tell()
     with storage_errors(output.path):
         make = _zarr if target is not None and target.name == "zarr" else _tiff
-        parts = make(output, words if count else {}, count)
+        parts = make(output, words, count)
         put_in_place(parts, overwrite=output.options.overwrite)
     return count
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from gencosmo.errors import Cancelled, UsageError
 from gencosmo.flags import bits
@@ -198,7 +200,7 @@ def _posterior(
     evaluations = steps or EVALUATIONS
     if samples == 0:
         wanted = canvas.sigma_obs > 0 if moving is None else moving
-        plan = denoiser.plan(canvas, wanted, watch=_watch(progress, cancel))
+        plan = denoiser.plan(canvas, wanted & _core(prepared), watch=_watch(progress, cancel))
         found = predict(denoiser, canvas, world=world, moving=moving, plan=plan)
     else:
         found = sample(
@@ -221,6 +223,18 @@ def _posterior(
     }
     timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
     return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
+
+
+def _core(prepared: Prepared) -> Tensor:
+    """Boolean (N,): the pixels that count, rows and columns ``meta["core"]`` of the image; all without it.
+
+    The rest of a section is there to be seen: no window is computed for its sake, and its masked pixels come out as 0.
+    """
+    core, canvas = prepared.image.meta.get("core"), prepared.canvas
+    inside = torch.full((canvas.size,), core is None, dtype=torch.bool)
+    for channel in range(prepared.image.shape[0] if core is not None else 0):
+        canvas.view(inside, channel)[core[1:]] = True
+    return inside.to(canvas.device)
 
 
 def _watch(progress: Progress | None, cancel: threading.Event | None) -> Progress:

@@ -1,0 +1,146 @@
+"""Time and memory of a large OME-Zarr: ``python -m benchmarks.large_zarr [--side 20000] [--share 0.0002]``.
+
+Makes a slide of cells as uint16 OME-Zarr with two levels, chunk by chunk, and a mask of dust, scratches and hot
+pixels; repairs it with the command line in a process of its own; with ``--kill SECONDS`` kills that with SIGKILL and
+lets it go on. Prints wall time, peak memory of the repairing process, what was done before the kill, and compares the
+pixels outside the mask.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+CHUNK = 1024
+
+
+def block(row: int, col: int, size: tuple[int, int]) -> np.ndarray:
+    """Cells on a noisy background; a function of the place, so that it can be made again."""
+    rng = np.random.default_rng((row, col))
+    image = 400 + 30 * rng.standard_normal(size, dtype=np.float32)
+    for _ in range(size[0] * size[1] // 4000):
+        reach = 24
+        r, c = rng.integers(reach, max(reach + 1, min(size) - reach), 2)
+        rows, cols = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+        cell = rng.uniform(300, 4000) * np.exp(-(rows**2 + cols**2) / (2 * rng.uniform(3, 9) ** 2))
+        part = image[r - reach : r + reach + 1, c - reach : c + reach + 1]
+        part += cell.astype(np.float32)[: part.shape[0], : part.shape[1]]
+    return np.clip(np.rint(image), 0, 65535).astype(np.uint16)
+
+
+def holes(side: int, share: float) -> np.ndarray:
+    """Dust (discs), scratches (lines) and single pixels."""
+    rng = np.random.default_rng(1)
+    mask = np.zeros((side, side), np.uint8)
+    while mask.mean() < share:
+        for _ in range(20):
+            r, c = rng.integers(0, side - 64, 2)
+            kind, length = rng.integers(0, 3), int(rng.integers(8, 64))
+            if kind == 0:
+                rows, cols = np.mgrid[:32, :32]
+                mask[r : r + 32, c : c + 32] |= (np.hypot(rows - 16, cols - 16) < rng.uniform(3, 14)).astype(np.uint8)
+            elif kind == 1:
+                mask[r : r + 2, c : c + length] = 1
+            else:
+                mask[rng.integers(0, side, 40), rng.integers(0, side, 40)] = 1
+    return mask
+
+
+def make(folder: Path, side: int, share: float) -> tuple[Path, Path]:
+    """Write slide and mask."""
+    axes = [{"name": a, "type": "space", "unit": "micrometer"} for a in "yx"]
+    made = []
+    for name in ("slide", "mask"):
+        path = folder / f"{name}.ome.zarr"
+        group = zarr.open_group(path, mode="w", zarr_format=3)
+        levels = 2 if name == "slide" else 1
+        arrays = [
+            group.create_array(str(n), shape=(-(-side // 2**n),) * 2, chunks=(CHUNK, CHUNK), dtype=f"u{levels}")
+            for n in range(levels)
+        ]  # fmt: skip
+        sets = [
+            {"path": str(n), "coordinateTransformations": [{"type": "scale", "scale": [0.3 * 2**n] * 2}]}
+            for n in range(levels)
+        ]
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [{"name": name, "axes": axes, "datasets": sets}]}
+        made.append(path)
+        if name == "mask":
+            arrays[0][...] = holes(side, share)
+            continue
+        for row in range(0, side, CHUNK):
+            for col in range(0, side, CHUNK):
+                size = (min(CHUNK, side - row), min(CHUNK, side - col))
+                part = block(row, col, size)
+                arrays[0][row : row + size[0], col : col + size[1]] = part
+                arrays[1][row // 2 : -(-(row + size[0]) // 2), col // 2 : -(-(col + size[1]) // 2)] = part[::2, ::2]
+    return made[0], made[1]
+
+
+def run(command: list[str], kill: float | None) -> tuple[float, float, int]:
+    """Seconds, peak GiB and exit status; killed after so many seconds."""
+    start, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen(command)
+    timer = threading.Timer(kill or 1e9, lambda: process.send_signal(signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
+    while process.poll() is None:
+        try:
+            told = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max(peak, int(told.partition("VmHWM:")[2].split()[0]) / 1024**2)
+        except (OSError, IndexError):
+            pass
+        time.sleep(0.2)
+    timer.cancel()
+    return time.perf_counter() - start, peak, process.returncode
+
+
+def compare(slide: Path, mask: Path, out: Path) -> tuple[int, int]:
+    """Filled pixels, and pixels outside the mask that differ."""
+    was, bad, now = (zarr.open_group(path, mode="r")["0"] for path in (slide, mask, out))
+    filled = wrong = 0
+    for row in range(0, was.shape[0], CHUNK):
+        one, hit, two = (array[row : row + CHUNK] for array in (was, bad, now))
+        filled += int(hit.sum())
+        wrong += int(((one != two) & (hit == 0)).sum())
+    return filled, wrong
+
+
+def main() -> None:
+    """Make, repair, kill, go on, compare."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--side", type=int, default=20_000)
+    parser.add_argument("--share", type=float, default=0.0002)
+    parser.add_argument("--kill", type=float, default=None)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
+        folder = Path(name)
+        start = time.perf_counter()
+        slide, mask = make(folder, given.side, given.share)
+        print(f"made {given.side}x{given.side} uint16 in {time.perf_counter() - start:.0f} s", flush=True)
+        out = folder / "out.ome.zarr"
+        command = [sys.executable, "-m", "gencosmo.cli", "inpaint", str(slide), "-o", str(out), "--mask", str(mask)]
+        command += ["--progress", "plain", "--resume"]
+        if given.kill:
+            seconds, peak, _ = run(command, given.kill)
+            done = len(list(folder.glob(".out.ome.zarr.*.part/*.npz")))
+            print(f"killed after {seconds:.0f} s, {done} blocks were done, peak {peak:.2f} GiB", flush=True)
+        seconds, peak, status = run(command, None)
+        filled, wrong = compare(slide, mask, out) if status == 0 else (0, -1)
+        print(
+            f"{given.side}x{given.side}: exit {status}, {seconds:.0f} s, peak {peak:.2f} GiB, {filled} pixels filled, "
+            f"{wrong} others changed, {given.side**2 / seconds / 1e6:.2f} Mpix/s"
+        )
+
+
+if __name__ == "__main__":
+    main()
