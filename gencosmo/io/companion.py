@@ -12,7 +12,23 @@ from gencosmo.errors import InputError
 from gencosmo.io.hdus import FitsFile, Hdu, open_fits
 from gencosmo.io.layout import PlaneRef
 
-__all__ = ["open_companion", "split_path"]
+__all__ = ["open_companion", "refuse_companion", "split_path"]
+
+
+def refuse_companion(path: str, what: str, image: str | None) -> None:
+    """Raise when a file that goes with an image is given as if it were one; `image` is that image, if it is there.
+
+    Raises
+    ------
+    InputError
+        `companion`.
+    """
+    if image is not None and os.path.exists(image):
+        raise InputError(
+            f"{os.path.basename(path)} is the {what} of {os.path.basename(image)}",
+            code="companion",
+            hint="give the image, this comes along; --profile plain takes it for an image",
+        )
 
 
 def split_path(text: str) -> tuple[str, str | None]:

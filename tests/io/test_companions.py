@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 import gencosmo.io as gio
-from gencosmo.errors import GencosmoWarning, StorageError, UsageError
+from gencosmo.errors import GencosmoWarning, InputError, StorageError, UsageError
 from gencosmo.io import atomic
 from gencosmo.io.fits import ReadOptions, prepare
 from gencosmo.io.fits_write import WriteOptions, copy_file
@@ -179,3 +179,31 @@ def test_sixty_chips_share_one_companion_file(tmp_path):
         fills = [hdu for hdu in images if hdu.name == "GCM_FILL"]
         assert [hdu.header["GCMOF"] for hdu in fills] == [f"N{n}" for n in range(1, 7)]
         assert [hdu.ver for hdu in fills] == list(range(1, 7))
+
+
+def test_a_companion_is_not_taken_for_an_image(tmp_path):
+    decam_files(tmp_path)
+    brick(tmp_path)
+    plain_file(tmp_path / "s-image-r.fits")
+    plain_file(tmp_path / "s-ivar-r.fits")
+    for name, what, image in (
+        ("c4d_1_oow_z.fits", "weight", "c4d_1_ooi_z.fits"),
+        ("c4d_1_ood_z.fits", "mask", "c4d_1_ooi_z.fits"),
+        ("b-invvar-r.fits.fz", "inverse variance", "b-image-r.fits.fz"),
+        ("b-maskbits.fits.fz", "mask", "b-image-r.fits.fz"),
+        ("s-ivar-r.fits", "inverse variance", "s-image-r.fits"),
+    ):
+        with pytest.raises(InputError) as caught:
+            gio.read(tmp_path / name)
+        assert caught.value.code == "companion"
+        assert caught.value.message == f"{name} is the {what} of {image}"
+        assert gio.read(tmp_path / name, profile="plain").shape == (1, *SHAPE)
+    (tmp_path / "c4d_1_ooi_z.fits").unlink()
+    assert gio.read(tmp_path / "c4d_1_oow_z.fits").meta["profile"] == "plain", "alone it is what it is"
+
+
+def test_a_weight_map_beside_an_image_is_mentioned(tmp_path):
+    path = plain_file(tmp_path / "coadd.fits")
+    assert gio.read(path).meta["notes"] == ()
+    plain_file(tmp_path / "coadd.weight.fits")
+    assert gio.read(path).meta["notes"] == ("coadd.weight.fits lies beside: --weight takes it",)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from gencosmo.errors import InputError
-from gencosmo.io.companion import open_companion
+from gencosmo.io.companion import open_companion, refuse_companion
 from gencosmo.io.hdus import FitsFile, Hdu
 from gencosmo.io.layout import Layout, MaskPlanes, PlaneRef, Profile, mask_bits
 
@@ -68,6 +68,10 @@ def _partner(file: FitsFile, letter: str) -> str | None:
 
 
 def _detect(file: FitsFile) -> bool:
+    for letter, what in (("w", "weight"), ("d", "mask")):
+        folder, name = os.path.split(file.path)
+        image = os.path.join(folder, name.replace(f"_oo{letter}_", "_ooi_"))
+        refuse_companion(file.path, what, None if image == file.path else image)
     return "_ooi_" in os.path.basename(file.path) and bool(_partner(file, "w") or _partner(file, "d"))
 
 

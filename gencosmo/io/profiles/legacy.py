@@ -11,10 +11,12 @@ import os
 import re
 from dataclasses import replace
 from functools import partial
+from glob import escape as glob_escape
+from glob import glob
 
 from gencosmo.flags import bits_of
 from gencosmo.io.cards import Cards
-from gencosmo.io.companion import open_companion
+from gencosmo.io.companion import open_companion, refuse_companion
 from gencosmo.io.hdus import FitsFile, Hdu
 from gencosmo.io.layout import Layout, MaskBit, MaskPlanes, PlaneRef, Profile
 
@@ -61,6 +63,12 @@ def _partner(file: FitsFile, word: str) -> str | None:
 
 
 def _detect(file: FitsFile) -> bool:
+    folder, name = os.path.split(file.path)
+    if "-invvar-" in name:
+        refuse_companion(file.path, "inverse variance", os.path.join(folder, name.replace("-invvar-", "-image-")))
+    elif "-maskbits" in name:
+        images = sorted(glob(os.path.join(glob_escape(folder), glob_escape(name.split("-maskbits")[0]) + "-image-*")))
+        refuse_companion(file.path, "mask", images[0] if images else None)
     beside = _partner(file, "invvar") or _partner(file, "maskbits")
     return _science(file) is not None and (beside is not None or _mask_hdu(file) is not None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from gencosmo.errors import InputError
 from gencosmo.io.hdus import FitsFile
 from gencosmo.io.layout import Layout, Profile
@@ -29,8 +31,17 @@ def all_images(file: FitsFile) -> list[Layout]:
 
 def _layouts(file: FitsFile) -> list[Layout]:
     first, *others = all_images(file)
-    note = f"{len(others)} more image HDUs are copied; take them with --hdu NAME or --hdu all"
-    return [Layout("plain", first.science, notes=(note,) if others else ())]
+    notes = [f"{len(others)} more image HDUs are copied; take them with --hdu NAME or --hdu all"] if others else []
+    notes += [f"{name} lies beside: --weight takes it" for name in _weights(file.path)]
+    return [Layout("plain", first.science, notes=tuple(notes))]
+
+
+def _weights(path: str) -> list[str]:
+    """Weight maps named as SWarp and others do; what they hold is not written in them, so they are only told."""
+    folder, name = os.path.split(path)
+    stem, dot, ending = name.partition(".fit")
+    names = [f"{stem}{word}{dot}{ending}" for word in (".weight", ".wht", "_weight", "_wht")]
+    return [other for other in names if os.path.exists(os.path.join(folder, other))]
 
 
 PROFILE = Profile("plain", "first image with pixels; NaN, BLANK and --mask", lambda file: True, _layouts)

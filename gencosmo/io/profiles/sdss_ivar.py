@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from gencosmo.errors import InputError
-from gencosmo.io.companion import open_companion
+from gencosmo.io.companion import open_companion, refuse_companion
 from gencosmo.io.hdus import FitsFile, Hdu
 from gencosmo.io.layout import Layout, PlaneRef, Profile
 
@@ -30,6 +30,9 @@ def _science(file: FitsFile) -> Hdu | None:
 
 
 def _detect(file: FitsFile) -> bool:
+    folder, name = os.path.split(file.path)
+    if "-ivar-" in name:
+        refuse_companion(file.path, "inverse variance", os.path.join(folder, name.replace("-ivar-", "-image-")))
     named = file.find("IVAR") is not None or _companion(file) is not None
     return named and _science(file) is not None
 
