@@ -16,25 +16,28 @@ __all__ = ["STATISTICS", "frame_looks", "join_domains", "measure_domain", "stran
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-SIDE = 1024
+SIDE = 768
 """Larger frames are judged by their middle."""
-MIN_PIXELS = 2500
-"""Smaller frames are not judged: their own stars would decide."""
+MIN_PIXELS = 9000
+"""Frames of fewer pixels are not judged: a single galaxy would decide."""
 FLOOR = 0.05
 """Differences below this share of the noise count as this, in network flux."""
-BLANK = 3.0
-"""Pixels this near to the background, in network flux, are blank."""
+MANY = 10
+"""Frames from which on single ones do not set a range."""
+LEAST_STEP = 1e-3
+"""Values that are rounded more finely than this, in network flux, count as continuous."""
+PART, PARTS = 20, 6
+"""Least side of the parts of a frame that structure is looked for in, and most of them along a side."""
 PROFILE_FLOOR = 0.3
 """The same for the steps of a profile."""
-SLACK = {"neighbours": 0.3, "structure": 0.12, "direction": 0.5, "mosaic": 0.4, "steps": 0.1}
-"""Room beyond the training frames, at least: there are more ordinary frames than anybody trains on."""
+SLACK = {"neighbours": 1.0, "structure": 0.08, "direction": 0.8, "mosaic": 0.4, "steps": 0.1}
+"""Room beyond the training frames: there are more ordinary frames than anybody trains on."""
 
 STATISTICS: dict[str, str] = {
-    "neighbours": "neighbouring pixels hardly differ: strongly resampled, or enlarged",
-    "structure": "structure fills the frame down to a few pixels and little blank sky is left, as on the Sun or in a "
-    "photograph",
-    "direction": "rows and columns differ as in a spectrum",
     "mosaic": "pixels alternate in cells of 2x2, as in a raw frame of a colour camera",
+    "direction": "rows and columns differ, as in a spectrum",
+    "neighbours": "neighbouring pixels hardly differ, as in an enlarged image",
+    "structure": "smooth structure fills the frame, as on the Sun or in a photograph",
     "steps": "most pixels share one value: counts of few photons, or values rounded far above the noise",
 }
 """Name of each statistic, and what it means when a frame lies beyond the range of its card."""
@@ -52,15 +55,23 @@ def _log_ratio(a: float, b: float, floor: float = FLOOR) -> float:
     return float(np.log2((a + floor) / (b + floor)))
 
 
-def _roughness(flux: Float, good: Mask) -> tuple[float, float]:
-    """Median differences 1 and 4 pixels apart over those 2 pixels apart, in octaves; both 0 for white noise.
+def _difference(flux: Float, good: Mask, lag: int) -> float:
+    """Median difference of pixels `lag` apart, over both axes."""
+    return float(np.mean([np.median(_differences(flux, good, lag, axis)) for axis in (0, 1)]))
 
-    Smooth structure gives -1 and +1.
+
+def _structure(flux: Float, good: Mask) -> float:
+    """Median difference 4 pixels apart over that 2 pixels apart, in octaves: 0 for noise, 1 for smooth structure.
+
+    Of the middle one of up to 6x6 parts of the frame: one galaxy does not fill them all, the Sun does.
     """
-    near, middle, far = (
-        float(np.mean([np.median(_differences(flux, good, lag, axis)) for axis in (0, 1)])) for lag in (1, 2, 4)
-    )
-    return _log_ratio(near, middle), _log_ratio(far, middle)
+    found = []
+    for rows in np.array_split(np.arange(flux.shape[0]), np.clip(flux.shape[0] // PART, 1, PARTS)):
+        for cols in np.array_split(np.arange(flux.shape[1]), np.clip(flux.shape[1] // PART, 1, PARTS)):
+            part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+            if good[part].mean() > 0.5:
+                found.append(_log_ratio(_difference(flux[part], good[part], 4), _difference(flux[part], good[part], 2)))
+    return float(np.median(found)) if found else 0.0
 
 
 def _profile(flux: Float, good: Mask, axis: int) -> Float:
@@ -101,6 +112,15 @@ def _steps(flux: Float, good: Mask) -> float:
     return float(np.unique(varied, return_counts=True)[1].max() / good.sum()) if varied.size else 1.0
 
 
+def _smeared(flux: Float, good: Mask) -> Float:
+    """The frame with the rounding of its values undone at random: medians of whole numbers jump."""
+    levels = np.unique(flux[good])
+    step = float(np.diff(levels).min()) if levels.size > 1 else 0.0
+    if step < LEAST_STEP:
+        return flux
+    return (flux + step * (np.random.default_rng(0).random(flux.shape) - 0.5)).astype(np.float32)
+
+
 def frame_looks(flux: Float, good: Mask) -> dict[str, float]:
     """The statistics of one plane.
 
@@ -114,36 +134,34 @@ def frame_looks(flux: Float, good: Mask) -> dict[str, float]:
     Returns
     -------
     dict
-        Empty for planes too small to tell.
+        Empty for planes too small to tell, and for constant ones.
     """
     top, left = (max(0, side - SIDE) // 2 for side in flux.shape)
     flux, good = flux[top : top + SIDE, left : left + SIDE], good[top : top + SIDE, left : left + SIDE]
-    if good.sum() < MIN_PIXELS or min(flux.shape) < 24:
+    if good.sum() < MIN_PIXELS or min(flux.shape) < PART or np.ptp(flux[good]) == 0:
         return {}
-    near, far = _roughness(flux, good)
-    blank = float(np.mean(np.abs(flux[good]) < BLANK))
+    steps, flux = _steps(flux, good), _smeared(flux, good)
     return {
-        "neighbours": near,
-        "structure": far * (1 - blank),
+        "neighbours": _log_ratio(_difference(flux, good, 1), _difference(flux, good, 2)),
+        "structure": _structure(flux, good),
         "direction": _direction(flux, good),
         "mosaic": _mosaic(flux, good),
-        "steps": _steps(flux, good),
+        "steps": steps,
     }
 
 
 def measure_domain(planes: Iterable[Float]) -> dict[str, tuple[float, float]]:
-    """Accepted range of each statistic, for a card: that of frames of network flux (NaN = bad), and some room.
+    """Accepted range of each statistic, for a card: that of frames of network flux (NaN = bad), and `SLACK`.
 
-    The room is `SLACK`, or half of the way from the median frame to the extreme one where that is more.
+    Of `MANY` frames or more, the most extreme one at each end does not count: it may be the one with the bleed trail.
     """
     seen = [found for flux in planes if (found := frame_looks(np.nan_to_num(flux), np.isfinite(flux)))]
-    ranges = {}
-    for name in STATISTICS if seen else ():
-        values = np.array([looks[name] for looks in seen])
-        low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
-        room = [max(SLACK[name], 0.5 * abs(end - middle)) for end in (low, high)]
-        ranges[name] = (round(low - room[0], 4), round(high + room[1], 4))
-    return ranges
+    last = 1 if len(seen) >= MANY else 0
+    domain = {}
+    for name, room in SLACK.items() if seen else ():
+        values = sorted(looks[name] for looks in seen)
+        domain[name] = (round(values[last] - room, 4), round(values[-1 - last] + room, 4))
+    return domain
 
 
 def join_domains(
@@ -156,5 +174,5 @@ def join_domains(
 
 
 def strange_looks(looks: Mapping[str, float], domain: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Names of the statistics that lie beyond a card's range."""
-    return [n for n, value in looks.items() if n in domain and not domain[n][0] <= value <= domain[n][1]]
+    """Names of the statistics that lie beyond a card's range; those first that say most about the kind of image."""
+    return [n for n in STATISTICS if n in domain and n in looks and not domain[n][0] <= looks[n] <= domain[n][1]]

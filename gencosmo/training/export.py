@@ -136,7 +136,7 @@ def write_prior(
 
 
 def recalibrate(card_file: Path, frames: Sequence[Frame], batches: int = 300) -> None:
-    """Measure the calibration and the test vector of an exported prior anew.
+    """Measure the calibration, the accepted looks and the test vector of an exported prior anew.
 
     The file is the old one to the byte when nothing changed.
     """
@@ -146,7 +146,11 @@ def recalibrate(card_file: Path, frames: Sequence[Frame], batches: int = 300) ->
         prior_var=prior.card.prior_var, bfloat16=False, seed=int(training.get("seed", 0)),
         simulator=training.get("simulator", "sky"),
     )  # fmt: skip
-    measured = calibrate(prior.network, hold_out(frames)[1], settings, prior.card.weights_sha256, batches)
+    train, held = hold_out(frames)
+    measured = calibrate(prior.network, held, settings, prior.card.weights_sha256, batches)
     measured.write(card_file.with_name(f"{prior.card.name}.calibration.json"))
     renewed = DiffusionPrior(prior.network, prior.card, measured)
-    replace(prior.card, test_vector=make_vector(renewed)).write(card_file)
+    domain = measure_domain(frame.flux for frame in train)
+    if "base" in training:
+        domain = join_domains(domain, prior.card.domain)
+    replace(prior.card, test_vector=make_vector(renewed), domain=domain).write(card_file)
