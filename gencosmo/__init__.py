@@ -13,27 +13,39 @@ if TYPE_CHECKING:
     from gencosmo.errors import GencosmoError
     from gencosmo.image import Image, as_image
     from gencosmo.io import read, write
+    from gencosmo.io.catalog import catalog
     from gencosmo.photon import estimate_noise, with_illumination, with_noise
     from gencosmo.priors import list_priors, load_prior
     from gencosmo.result import Result
+    from gencosmo.tasks.anomaly import score
+    from gencosmo.tasks.detector import AnomalyDetector
     from gencosmo.tasks.inpaint import denoise, inpaint
+    from gencosmo.tasks.likelihood import log_prob, pseudo_log_prob
+    from gencosmo.tasks.super_resolve import deconvolve, super_resolve
     from gencosmo.tasks.validate import validate
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "gencosmo.tasks.detector",
     "GencosmoError": "gencosmo.errors",
     "Image": "gencosmo.image",
     "Result": "gencosmo.result",
     "as_image": "gencosmo.image",
+    "catalog": "gencosmo.io.catalog",
+    "deconvolve": "gencosmo.tasks.super_resolve",
     "denoise": "gencosmo.tasks.inpaint",
     "estimate_noise": "gencosmo.photon",
     "inpaint": "gencosmo.tasks.inpaint",
     "list_priors": "gencosmo.priors",
     "load_prior": "gencosmo.priors",
+    "log_prob": "gencosmo.tasks.likelihood",
     "process_file": "gencosmo.batch",
     "process_files": "gencosmo.batch",
+    "pseudo_log_prob": "gencosmo.tasks.likelihood",
     "read": "gencosmo.io",
+    "score": "gencosmo.tasks.anomaly",
+    "super_resolve": "gencosmo.tasks.super_resolve",
     "validate": "gencosmo.tasks.validate",
     "with_illumination": "gencosmo.photon",
     "with_noise": "gencosmo.photon",
@@ -41,8 +53,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "GencosmoError", "Image", "Result", "as_image", "denoise", "estimate_noise", "inpaint", "list_priors",
-    "load_prior", "process_file", "process_files", "read", "validate", "with_illumination", "with_noise", "write",
+    "AnomalyDetector", "GencosmoError", "Image", "Result", "as_image", "catalog", "deconvolve", "denoise",
+    "estimate_noise", "inpaint", "list_priors", "load_prior", "log_prob", "process_file", "process_files",
+    "pseudo_log_prob", "read", "score", "super_resolve", "validate", "with_illumination", "with_noise", "write",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.session import Fingerprint
 from gencosmo.result import Result
 
-__all__ = ["OPS", "FileReport", "Hooks", "Job", "Target", "part_seed", "plane_seed", "prior_identity"]
+__all__ = ["OPS", "FileReport", "Finer", "Hooks", "Job", "Target", "part_seed", "plane_seed", "prior_identity"]
 
 Target = Literal["frame", "scene"]
 Progress = Callable[[int, int], None]
@@ -51,16 +51,53 @@ def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     return result
 
 
+@dataclass(frozen=True)
+class Finer:
+    """How to super-resolve: finer pixels per pixel (rows, columns), and the options of `gencosmo.super_resolve`.
+
+    `psf`: a file, `FILE[HDU]`, or a profile: `gaussian:FWHM`, `moffat:FWHM,BETA`, `airy:WAVELENGTH,APERTURE,PIXEL`.
+    `noise`: standard deviation of every pixel, for files that bring none.
+    """
+
+    scale: tuple[int, int] = (2, 2)
+    psf: str | None = None
+    psf_sampling: int = 1
+    flux_mode: str = "auto"
+    mode: Literal["fast", "quality"] = "fast"
+    noise: float | None = None
+
+
+def _super_resolve(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
+    from gencosmo.tasks.super_resolve import super_resolve
+
+    asked = job.finer or Finer()
+    return super_resolve(
+        image,
+        asked.scale,
+        prior=job.prior,
+        samples=job.samples,
+        steps=job.steps,
+        mode=asked.mode,
+        flux_mode=asked.flux_mode,
+        psf_sampling=asked.psf_sampling,
+        seed=seed,
+        device=job.device,
+        max_fill=job.max_fill,
+        progress=hooks.progress,
+        cancel=hooks.cancel,
+    )
+
+
 Task = Callable[[Image, "Job", int, Hooks], Result]
 
-OPS: dict[str, Task] = {"inpaint": _inpaint}
+OPS: dict[str, Task] = {"inpaint": _inpaint, "super_resolve": _super_resolve}
 """What can be done to a file, by name; a new task is one function and one row."""
 
 
 @dataclass(frozen=True)
 class Job:
     """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
-    accepted.
+    accepted; `finer` belongs to the operation `super_resolve`.
     """
 
     op: str = "inpaint"
@@ -74,6 +111,7 @@ class Job:
     strict: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
+    finer: Finer | None = None
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -89,7 +127,7 @@ class Job:
 
     def digest(self, companions: Iterable[Fingerprint] = ()) -> str:
         """Hash of everything that can change an output: all options, and the files they name."""
-        words = {
+        words: dict[str, Any] = {
             "op": self.op,
             "prior": prior_identity(self.prior),
             "target": self.target,
@@ -105,6 +143,8 @@ class Job:
             "compress": self.write.compress,
             "files": sorted(other.sha256() for other in companions),
         }
+        if self.finer is not None:
+            words["finer"] = str(replace(self.finer, psf=os.path.basename(self.finer.psf or "")))
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
 
 

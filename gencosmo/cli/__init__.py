@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.cli import machine, priors, quality, repair
+from gencosmo.cli import anomaly, machine, priors, quality, repair, resolve
 
 __all__ = ["app", "main"]
 
@@ -26,7 +26,10 @@ app = typer.Typer(
 
 COMMANDS = (
     repair.inpaint,
+    resolve.super_resolve,
     repair.check,
+    anomaly.score,
+    anomaly.rank,
     quality.validate,
     machine.info,
     machine.doctor,

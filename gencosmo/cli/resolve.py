@@ -1,0 +1,105 @@
+"""`gencosmo super-resolve`: onto a finer grid."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+import typer
+
+from gencosmo.cli.options import (
+    AsJson,
+    Debug,
+    Grow,
+    Hdu,
+    Ivar,
+    Mask,
+    MaskPlanes,
+    MaxFill,
+    MaxPixels,
+    Prior,
+    Profile,
+    Strict,
+    Weight,
+    WeightType,
+)
+from gencosmo.commands.console import reporting
+
+__all__ = ["super_resolve"]
+
+
+def super_resolve(
+    inputs: Annotated[list[str], typer.Argument(metavar="IN", help="FITS files.", show_default=False)],
+    out: Annotated[str, typer.Option("-o", "--out", help="Output FITS file; a folder for many inputs.")],
+    psf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[HDU]",
+            help="PSF: a file, gaussian:FWHM, moffat:FWHM,BETA (pixels), or airy:WAVELENGTH,NA,PIXEL.",
+        ),
+    ] = None,
+    scale: Annotated[str, typer.Option(help="Finer pixels per pixel, 1 to 8; 1 sharpens; ROWSxCOLUMNS.")] = "2",
+    psf_sampling: Annotated[int, typer.Option(help="PSF pixels per pixel of the image: 1, or the scale.")] = 1,
+    flux_mode: Annotated[str, typer.Option(help="auto (by BUNIT), sum (flux per pixel), sb (flux per area).")] = "auto",
+    mode: Annotated[str, typer.Option(help="fast, or quality (seven network evaluations per step).")] = "fast",
+    noise: Annotated[
+        float | None, typer.Option(help="Standard deviation of a pixel, for files that bring no noise.")
+    ] = None,
+    mask: Mask = None,
+    ivar: Ivar = None,
+    weight: Weight = None,
+    weight_type: WeightType = "weight",
+    hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
+    grow: Grow = None,
+    prior: Prior = "sky",
+    samples: Annotated[int, typer.Option(help="Posterior samples; 0 = deterministic mean.")] = 8,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
+    max_fill: MaxFill = 0.6,
+    max_pixels: MaxPixels = None,
+    report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
+    as_json: AsJson = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave outputs that this run already made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, write nothing.")] = False,
+    strict: Strict = False,
+    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Bring FITS images to a finer grid through their PSF; the output is a new file with spread and prior share."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.batch import Job
+        from gencosmo.batch.job import Finer
+        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.super_resolve import Run, parse_scale, run_super_resolve
+        from gencosmo.io.fits_write import WriteOptions
+
+        read = read_options(
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=None, max_pixels=max_pixels,
+        )  # fmt: skip
+        job = Job(
+            op="super_resolve",
+            prior=prior,
+            target="scene",
+            samples=samples,
+            steps=steps,
+            seed=seed,
+            device=device,
+            max_fill=max_fill,
+            strict=strict,
+            read=read,
+            write=WriteOptions(overwrite, samples=keep_samples),
+            finer=Finer(
+                parse_scale(scale),
+                psf,
+                psf_sampling,
+                flux_mode,
+                cast(Literal["fast", "quality"], mode),  # the task refuses anything else
+                noise,
+            ),
+        )
+        run_super_resolve(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)
