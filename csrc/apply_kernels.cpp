@@ -55,7 +55,10 @@ void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, int6
 void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n) {
   const int64_t area = a.height * a.width, at = y * a.width + x;
   const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
-  float raw[kRawChannels][kPiece] = {}, dot[kPiece];
+  float raw[kRawChannels][kPiece], dot[kPiece];
+  for (int c = 0; c < kTaps && n < kPiece; ++c) {
+    for (int64_t j = n; j < kPiece; ++j) raw[c][j] = 0.0f;
+  }
   if (a.type == Float::f32) stage<float>(a, b, at, n, raw);
   if (a.type == Float::bf16) stage<Bf16>(a, b, at, n, raw);
   if (a.type == Float::f16) stage<F16>(a, b, at, n, raw);

@@ -10,7 +10,8 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(ApplyArgs a) {
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
     for (int64_t i = first_item(); i < area; i += item_stride()) {
-      const int64_t y = i / a.width, x = i % a.width;
+      const RowColumn here = row_column(i, a.width);
+      const int64_t y = here.row, x = here.col;
       const T* raw = static_cast<const T*>(a.raw) + b * a.window_stride + i * a.pixel_stride;
       float w[kTaps], centre = 0.0f, dot = 0.0f;
 #pragma unroll
@@ -41,7 +42,8 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(ApplyBackwardArgs ar
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
     for (int64_t i = first_item(); i < area; i += item_stride()) {
-      const int64_t y = i / a.width, x = i % a.width, at = b * a.window_stride + i * a.pixel_stride;
+      const RowColumn here = row_column(i, a.width);
+      const int64_t y = here.row, x = here.col, at = b * a.window_stride + i * a.pixel_stride;
       const T* raw = static_cast<const T*>(a.raw) + at;
       T* out = static_cast<T*>(args.grad_raw) + at;
       const ApplyPixel p{win[i],   win[area + i],       win[2 * area + i],   win[4 * area + i],

@@ -11,8 +11,8 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(GatherArgs a) {
     const int field = static_cast<int>(task % kFields);
     const Plane plane = a.layout[w.plane];
     for (int64_t i = first_item(); i < area; i += item_stride()) {
-      a.out[task * area + i] =
-          gather_pixel(a.fields + field * a.pixels, plane, field, w.row + i / a.width, w.col + i % a.width);
+      const RowColumn at = row_column(i, a.width);
+      a.out[task * area + i] = gather_pixel(a.fields + field * a.pixels, plane, field, w.row + at.row, w.col + at.col);
     }
   }
 }

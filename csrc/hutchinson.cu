@@ -11,13 +11,10 @@ __global__ void __launch_bounds__(kThreads) probe_kernel(ProbeArgs a) {
     const int64_t group0 = plane.col0 >> 2;
     const int64_t groups = plane.width > 0 ? ((plane.col0 + plane.width + 3) >> 2) - group0 : 0;
     for (int64_t i = first_item(); i < groups * plane.height; i += item_stride()) {
-      const int64_t row = i / groups, group = group0 + i % groups;
+      const RowColumn at = row_column(i, groups);
       float s[4];
-      signs(key, group, plane.row0 + row, s);
-      for (int j = 0; j < 4; ++j) {
-        const int64_t col = 4 * group + j - plane.col0;
-        if (col >= 0 && col < plane.width) a.out[plane.offset + row * plane.width + col] = s[j];
-      }
+      signs(key, group0 + at.col, plane.row0 + at.row, s);
+      store_columns(a.out + plane.offset + at.row * plane.width, 4 * (group0 + at.col) - plane.col0, plane.width, s);
     }
   }
 }
@@ -34,13 +31,12 @@ __global__ void __launch_bounds__(kGroups) chunk_kernel(HutchinsonArgs a) {
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     for (int64_t row = item % kChunks; plane.width > 0 && row < plane.height; row += kChunks) {
       for (int64_t group = (plane.col0 >> 2) + mine; 4 * group < end; group += kGroups) {
-        float s[4];
+        const int64_t first = 4 * group - plane.col0;
+        float s[4], v[4];
         signs(key, group, plane.row0 + row, s);
+        load_columns(a.product + plane.offset + row * plane.width, first, plane.width, 0.0f, v);
         for (int j = 0; j < 4; ++j) {
-          const int64_t col = 4 * group + j - plane.col0;
-          if (col >= 0 && col < plane.width) {
-            sum[j] += static_cast<double>(s[j] * a.product[plane.offset + row * plane.width + col]);
-          }
+          if (first + j >= 0 && first + j < plane.width) sum[j] += static_cast<double>(s[j] * v[j]);
         }
       }
     }

@@ -11,13 +11,10 @@ __global__ void __launch_bounds__(kThreads) normal_kernel(NormalArgs a) {
     const int64_t group0 = plane.col0 >> 2;
     const int64_t groups = plane.width > 0 ? ((plane.col0 + plane.width + 3) >> 2) - group0 : 0;
     for (int64_t i = first_item(); i < groups * plane.height; i += item_stride()) {
-      const int64_t row = i / groups, group = group0 + i % groups;
+      const RowColumn at = row_column(i, groups);
       float n[4];
-      normals(key, group, plane.row0 + row, n[0], n[1], n[2], n[3]);
-      for (int j = 0; j < 4; ++j) {
-        const int64_t col = 4 * group + j - plane.col0;
-        if (col >= 0 && col < plane.width) a.out[plane.offset + row * plane.width + col] = n[j];
-      }
+      normals(key, group0 + at.col, plane.row0 + at.row, n[0], n[1], n[2], n[3]);
+      store_columns(a.out + plane.offset + at.row * plane.width, 4 * (group0 + at.col) - plane.col0, plane.width, n);
     }
   }
 }

@@ -33,6 +33,19 @@ void column_sums(const float* sums, int64_t y, int64_t height, int64_t width, in
   }
 }
 
+// Pixels of the boxes around n <= kPiece pixels from x0 on.
+void box_counts(int64_t y, int64_t x0, int64_t n, int64_t height, int64_t width, int64_t reach, float* out) {
+  const int32_t rows = static_cast<int32_t>(box_last(y, reach, height) - box_first(y, reach) + 1);
+  // how far the box of the first pixel reaches to either side before it is cut; both fit, being near the piece or cut
+  const int32_t left = static_cast<int32_t>(min64(x0, kPiece)), side = static_cast<int32_t>(reach);
+  const int32_t right = static_cast<int32_t>(min64(width - 1 - x0, 2 * kPiece));
+#pragma GCC ivdep
+  for (int32_t j = 0; j < static_cast<int32_t>(n); ++j) {
+    const int32_t before = left + j < side ? left + j : side, after = right - j < side ? right - j : side;
+    out[j] = static_cast<float>(rows * (before + after + 1));
+  }
+}
+
 void pass_sums(const PreRow& r, int64_t y, float prior_var) {
   const float *base = r.base + y * r.width, *var = r.base_var + y * r.width;
   row_sums(r.width, kBoxReach, r.sum0 + y * r.width, [=](int64_t k) { return base[k]; });
@@ -41,16 +54,18 @@ void pass_sums(const PreRow& r, int64_t y, float prior_var) {
 
 // Mean of the base; its bounded variance waits in `rough`; sums of squared deviations along the row.
 void pass_mean(const PreRow& r, int64_t y) {
-  float total[kPiece], bounded[kPiece];
+  float total[kPiece], bounded[kPiece], count[kPiece];
   const int64_t row = y * r.width;
   for (int64_t x = 0; x < r.width; x += kPiece) {
     const int64_t n = min64(kPiece, r.width - x);
     column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, total);
     column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, bounded);
+    box_counts(y, x, n, r.height, r.width, kBoxReach, count);
+    float *mean = r.mean + row + x, *rough = r.rough + row + x;
+#pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
-      const float count = box_count(y, x + j, r.height, r.width, kBoxReach);
-      r.mean[row + x + j] = total[j] / count;
-      r.rough[row + x + j] = bounded[j] / count;
+      mean[j] = total[j] / count[j];
+      rough[j] = bounded[j] / count[j];
     }
   }
   const float *base = r.base + row, *mean = r.mean + row;
@@ -58,18 +73,22 @@ void pass_mean(const PreRow& r, int64_t y) {
 }
 
 void pass_spread(const PreRow& r, int64_t y) {
-  float total[kPiece];
+  float total[kPiece], count[kPiece];
   const int64_t row = y * r.width;
   for (int64_t x = 0; x < r.width; x += kPiece) {
     const int64_t n = min64(kPiece, r.width - x);
     column_sums(r.sum2, y, r.height, r.width, kBoxReach, x, n, total);
+    box_counts(y, x, n, r.height, r.width, kBoxReach, count);
+    const int64_t i = row + x;
+    const float *z = r.z + i, *sigma = r.sigma + i, *smooth = r.smooth + i, *rough = r.rough + i;
+    float *x0 = r.x0 + i, *spread = r.spread + i, *gate = r.gate + i;
+#pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
-      const int64_t i = row + x + j;
-      const float contrast = total[j] / box_count(y, x + j, r.height, r.width, kBoxReach);
-      const float spread2 = spread_squared(contrast, r.rough[i]);
-      r.x0[i] = filled(r.z[i], r.sigma[i], r.smooth[i], spread2);
-      r.spread[i] = root(spread2);
-      r.gate[i] = contrast / (contrast + kGate);
+      const float contrast = total[j] / count[j];
+      const float spread2 = spread_squared(contrast, rough[j]);
+      x0[j] = filled(z[j], sigma[j], smooth[j], spread2);
+      spread[j] = root(spread2);
+      gate[j] = contrast / (contrast + kGate);
     }
   }
 }
@@ -87,7 +106,7 @@ void pass_curve(const PreRow& r, int64_t y) {
 
 template <class T>
 void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_t y) {
-  float curve2[kPiece], good[kPiece], disagree[kPiece], f[kFeatures][kPiece];
+  float curve2[kPiece], good[kPiece], disagree[kPiece], count[kPiece], near[kPiece], f[kFeatures][kPiece];
   const int64_t row = y * r.width;
   T* out = static_cast<T*>(a.features) + b * a.window_stride + row * a.pixel_stride;
   for (int64_t x = 0; x < r.width; x += kPiece) {
@@ -95,15 +114,17 @@ void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_
     column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, curve2);
     column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, good);
     column_sums(r.sum2, y, r.height, r.width, 1, x, n, disagree);
+    box_counts(y, x, n, r.height, r.width, kBoxReach, count);
+    box_counts(y, x, n, r.height, r.width, 1, near);
 #pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
       const int64_t i = row + x + j;
-      const float count = box_count(y, x + j, r.height, r.width, kBoxReach), spread = r.spread[i];
-      const float rough = root(roughness_squared(curve2[j] / count, good[j] / count, spread * spread));
+      const float spread = r.spread[i];
+      const float rough = root(roughness_squared(curve2[j] / count[j], good[j] / count[j], spread * spread));
       r.rough[i] = rough;
       const PrePixel p{r.sigma[i], r.base[i],  r.base_var[i],
                        r.x0[i],    r.mean[i],  spread,
-                       rough,      r.curve[i], disagree[j] / box_count(y, x + j, r.height, r.width, 1),
+                       rough,      r.curve[i], disagree[j] / near[j],
                        a.world[b]};
       float g[kFeatures];
       pre_features(p, g);

@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(PreconditionArgs a) {
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const PreRow r = pre_row(a, b);
     for (int64_t i = first_item(); i < a.height * a.width; i += item_stride()) {
-      const int64_t y = i / a.width, x = i % a.width;
+      const RowColumn here = row_column(i, a.width);
+      const int64_t y = here.row, x = here.col;
       if (P == kSums) sums(r, i, y, x, a.prior_var);
       if (P == kMean) mean(r, i, y, x);
       if (P == kSpread) spread(r, i, y, x);
@@ -89,8 +90,10 @@ __global__ void __launch_bounds__(kThreads) pass_kernel(PreconditionArgs a) {
 __global__ void __launch_bounds__(kThreads) deviations_kernel(PreconditionArgs a) {
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const PreRow r = pre_row(a, b);
-    for (int64_t i = first_item(); i < a.height * a.width; i += item_stride())
-      r.sum2[i] = deviations(r, i / a.width, i % a.width);
+    for (int64_t i = first_item(); i < a.height * a.width; i += item_stride()) {
+      const RowColumn here = row_column(i, a.width);
+      r.sum2[i] = deviations(r, here.row, here.col);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 """Timing: an op, its rivals and two copies in turn in one process, so that a slow moment of the machine hits all.
 
-A time is the least of the rounds; a ratio is the median over rounds of rival time / op time. The copy moves as many
+Times are processor times of this thread, which runs everything; what else the machine does is not counted. A time is
+the least of the rounds; a ratio is the median over rounds of rival time / op time. The copy moves as many
 bytes as the op must (every input read once, every output written once), at the op's own size, and, as
 `share_of_memory`, at a size beyond all caches.
 """
@@ -60,9 +61,9 @@ def bound(op: str, arguments: Arguments) -> Call:
 def repeats(call: Call) -> int:
     """Calls that fill a round."""
     call()
-    start = time.perf_counter()
+    start = time.thread_time()
     call()
-    return max(1, int(SECONDS / max(time.perf_counter() - start, 1e-7)))
+    return max(1, int(SECONDS / max(time.thread_time() - start, 1e-7)))
 
 
 def copy_of(moved: int) -> Call:
@@ -72,20 +73,33 @@ def copy_of(moved: int) -> Call:
     return lambda: target.copy_(source)
 
 
+def compiled_rival(eager: Call) -> dict[str, Call]:
+    """torch.compile of a rival, once it has run; nothing when it does not compile."""
+    torch._dynamo.reset()
+    call: Call = torch.compile(eager)
+    try:
+        call()
+    except Exception as error:  # a compiler may fail in any way; that a rival is missing is seen in the row
+        print(f"torch.compile: {type(error).__name__}: {str(error).splitlines()[0][:100]}")
+        return {}
+    return {"compiled": call}
+
+
 def race(name: str, op: Call, rivals: dict[str, Call], pixels: int, moved: int, compiled: bool) -> dict[str, Any]:
-    """One row: nanoseconds per pixel, ratios, shares. `moved` is bytes per pixel; rivals named `compiled...` are
-    only run when asked for.
+    """One row: nanoseconds per pixel, ratios, shares. `moved` is bytes per pixel; with `compiled`, torch.compile of the
+    eager rival runs too, where it compiles.
     """
-    runners = {"op": op, "copy": copy_of(moved * pixels), "memory": copy_of(BEYOND_CACHES)}
-    runners |= {k: call for k, call in rivals.items() if compiled or not k.startswith("compiled")}
+    runners = {"op": op, "copy": copy_of(moved * pixels), "memory": copy_of(BEYOND_CACHES), **rivals}
+    if compiled and "eager" in rivals:
+        runners |= compiled_rival(rivals["eager"])
     count = {k: repeats(call) for k, call in runners.items()}
     times: dict[str, list[float]] = {k: [] for k in runners}
     for _ in range(ROUNDS):
         for k, call in runners.items():
-            start = time.perf_counter()
+            start = time.thread_time()
             for _ in range(count[k]):
                 call()
-            times[k].append((time.perf_counter() - start) / count[k])
+            times[k].append((time.thread_time() - start) / count[k])
     best = {k: min(values) for k, values in times.items()}
     ratios = {
         k: round(statistics.median(t / mine for t, mine in zip(times[k], times["op"], strict=True)), 2)

@@ -36,7 +36,8 @@ WORLDS = {"frame": 0.0, "scene": 1.0}
 
 @dataclass
 class Plan:
-    """Windows to run, and the hole components of the last evaluation (kept while the holes stay the same).
+    """Windows to run, the memory to run them in, and the hole components of the last evaluation (kept while the holes
+    stay the same).
 
     `watch` is called with the number of windows done and of all windows; it may raise to stop.
     """
@@ -45,6 +46,7 @@ class Plan:
     watch: Callable[[int, int], None] | None = None
     hole: Tensor | None = None
     components: Components | None = None
+    room: tuple[Tensor, ...] = ()
 
 
 class DiffusionPrior:
@@ -134,7 +136,9 @@ class DiffusionPrior:
         fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
         for flat in (canvas.mean, canvas.var, canvas.weight):
             flat.zero_()
-        done, room = 0, self._room(min(self._batch, plan.windows.shape[0]))
+        if not plan.room:
+            plan.room = self._room(min(self._batch, plan.windows.shape[0]))
+        done, room = 0, plan.room
         for windows in self._batches(plan.windows):
             if plan.watch is not None:
                 plan.watch(done, plan.windows.shape[0])
@@ -183,10 +187,11 @@ class DiffusionPrior:
             own = var[:, 0] * factors[world][_bins(level, spread, rough, levels, scales)]
             torch.minimum(own, level * level, out=var[:, 0])
             return
-        wanted = level > 0
-        level, spread, rough = level[wanted], spread[wanted], rough[wanted]
-        own = var[:, 0][wanted] * factors[world][_bins(level, spread, rough, levels, scales)]
-        var[:, 0][wanted] = torch.minimum(own, level * level)
+        wanted = (level > 0).flatten().nonzero().squeeze(1)
+        level, spread, rough = (part.reshape(-1)[wanted] for part in (level, spread, rough))
+        flat = var.view(-1)
+        own = flat[wanted] * factors[world][_bins(level, spread, rough, levels, scales)]
+        flat[wanted] = torch.minimum(own, level * level)
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
         return iter(torch.split(windows, self._batch))
