@@ -14,8 +14,8 @@ from astropy.io import fits
 
 from gencosmo.errors import GencosmoError
 from gencosmo.io.cards import Cards
-from gencosmo.io.fits import ReadOptions, read_fits
-from gencosmo.io.hdus import Limits
+from gencosmo.io.fits import ReadOptions, prepare, read_fits, read_plane
+from gencosmo.io.hdus import Limits, open_fits
 from gencosmo.io.profiles.legacy import planes_from_bits
 from gencosmo.io.profiles.lsst_v1 import planes_from_cards
 from gencosmo.io.profiles.lsst_v2 import planes_from_values
@@ -44,6 +44,10 @@ def read_file(raw: bytes, folder: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = read_fits(str(path), ReadOptions(limits=LIMITS))
+            if image.shape[0] > 1:
+                with open_fits(str(path), LIMITS) as file:
+                    for layout in prepare(file, ReadOptions(limits=LIMITS))[:4]:
+                        read_plane(file, layout, ReadOptions(limits=LIMITS))
     except GencosmoError as error:
         told = error
     else:
@@ -52,6 +56,13 @@ def read_file(raw: bytes, folder: Path) -> bool:
     assert told.code
     assert told.message
     return False
+
+
+def _filled(where: np.ndarray) -> fits.ImageHDU:
+    """What an earlier run leaves."""
+    hdu = fits.ImageHDU(where.astype(np.uint8), name="GCM_FILL")
+    hdu.header["GCMOF"], hdu.header["GCMOFV"] = "PRIMARY", 1
+    return hdu
 
 
 def seeds() -> list[bytes]:
@@ -68,6 +79,8 @@ def seeds() -> list[bytes]:
         [fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type="RICE_1")],
         [fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type="GZIP_2", quantize_level=0)],
         [fits.PrimaryHDU(), fits.ImageHDU(data, name="SCI"), fits.ImageHDU(data.astype("u2"), name="DQ")],
+        [fits.PrimaryHDU(np.stack([data, data])), _filled(np.stack([data, data]) > 105)],
+        [fits.PrimaryHDU(), fits.CompImageHDU(np.stack([data, data]), compression_type="RICE_1", name="SCI")],
     ]
     made = []
     for hdus in lists:

@@ -93,7 +93,7 @@ def test_bytes_after_the_last_hdu_are_no_part_of_the_file(tmp_path):
 
 
 def bombs(folder) -> dict[str, str]:
-    """A plain header, a compressed header and a gzip stream that all ask for gigabytes."""
+    """A plain header, a compressed header, a gzip stream and a cube in one that ask for gigabytes; a cut file."""
     big = image_header(-64, 60000, 60000)
     (folder / "plain.fits").write_bytes(big)
     with gzip.open(folder / "stream.fits.gz", "wb", compresslevel=9) as file:
@@ -108,7 +108,10 @@ def bombs(folder) -> dict[str, str]:
             at = raw.index(key)
             raw = raw[:at] + key + b"60000".rjust(20) + raw[at + 30 :]
     (folder / "tile.fits").write_bytes(raw)
-    return {"plain": "truncated", "stream": "too_large", "tile": "too_large"}
+    cards = ("SIMPLE  = T", "BITPIX  = -64", "NAXIS   = 3", "NAXIS1  = 100", "NAXIS2  = 100", "NAXIS3  = 9000000")
+    (folder / "cube.fits.gz").write_bytes(gzip.compress(header(*cards) + bytes(1 << 20)))
+    (folder / "cut.fits").write_bytes(Path(plain_file(folder / "whole.fits")).read_bytes()[:6000])
+    return {"plain": "truncated", "stream": "too_large", "tile": "too_large", "cube": "too_large", "cut": "truncated"}
 
 
 def test_trap_26_27_bombs_are_refused_quickly_in_little_memory(tmp_path):
@@ -127,13 +130,13 @@ def test_trap_26_27_bombs_are_refused_quickly_in_little_memory(tmp_path):
         "    except GencosmoError as error:\n"
         "        print(error.code, time.perf_counter() - start, error.message)\n"
     )
-    names = {"plain": "plain.fits", "stream": "stream.fits.gz", "tile": "tile.fits"}
-    paths = [str(tmp_path / names[key]) for key in codes]
+    paths = [str(tmp_path / f"{name}.fits{'.gz' if name in ('stream', 'cube') else ''}") for name in codes]
     done = subprocess.run([sys.executable, "-c", script, *paths], capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(codes.values()), done.stderr
     assert all(float(line.split()[1]) < 1 for line in lines)
     assert "decoded image is 3.6e+09 pixels" in lines[2]
+    assert "HDU PRIMARY needs 8 960 bytes of data, file has 3 120" in lines[4]
     assert resource.getrlimit(resource.RLIMIT_AS) != (2 << 30, 2 << 30), "the cap is the child's only"
 
 
