@@ -17,7 +17,7 @@ from gencosmo.flags import count
 from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
-from gencosmo.io.registry import open_session
+from gencosmo.io.registry import format_of, open_session
 from gencosmo.io.session import Session
 from gencosmo.result import Result
 
@@ -108,6 +108,10 @@ def run_file(
 ) -> FileReport:
     """Run a job on a file; `process_file` with its options packed."""
     job.digest()  # an unknown prior is told before anything is read
+    if job.op == "super_resolve" and format_of(path_in).name != "fits":
+        from gencosmo.batch.finer_stack import run_finer_stack
+
+        return run_finer_stack(path_in, path_out, job, hooks or Hooks(), resume=resume, dry_run=dry_run)
     if job.op == "super_resolve":
         from gencosmo.batch.finer import run_finer
 

@@ -1,13 +1,20 @@
 """TIFF files that are masked in all ways, and files that cannot be used: codes, and nothing left behind."""
 
+import io
 import struct
+import warnings
+from contextlib import suppress
+from functools import lru_cache
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gencosmo.batch import process_file
 from gencosmo.errors import GencosmoError, InputError, UsageError
+from gencosmo.io import read
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.stack_options import StackRead
 
@@ -158,6 +165,32 @@ def test_bad_files_are_refused_with_a_code_and_leave_nothing(tmp_path, make, cod
     assert caught.value.code == code, caught.value
     assert str(path) in caught.value.message or code in ("no_signal", "too_small", "nothing_observed")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["plain", "tiles", "ome", "rgb"]), st.integers(0, 10**6), st.binary(min_size=1, max_size=12))
+def test_any_damage_gives_an_image_or_our_error(tmp_path_factory, kind, place, noise):
+    raw = bytearray(sound_file(kind))
+    place %= len(raw)
+    raw[place : place + len(noise)] = noise
+    path = tmp_path_factory.mktemp("damage") / "x.tif"
+    path.write_bytes(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with suppress(GencosmoError):  # any other kind fails the test
+            assert read(path, max_pixels=1 << 16).data.size <= 1 << 16
+
+
+@lru_cache
+def sound_file(kind):
+    how = {"plain": {}, "tiles": {"tile": (16, 16), "compression": "zlib"}, "rgb": {"photometric": "rgb"}}
+    file = io.BytesIO()
+    array = values((*SIZE, 3), np.uint8) if kind == "rgb" else values(SIZE)
+    if kind == "ome":
+        tifffile.imwrite(file, array, ome=True, metadata={"axes": "YX", "PhysicalSizeX": 0.2})
+    else:
+        tifffile.imwrite(file, array, metadata=None, **how[kind])
+    return file.getvalue()
 
 
 def test_absurd_sizes_are_told_and_taken_as_unknown(tmp_path):

@@ -1,0 +1,147 @@
+"""A stack onto a finer grid: every plane through `super_resolve`, into a new OME-TIFF with its spread beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.batch.finer import load_psf
+from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
+from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
+from gencosmo.image import Image, require_signal
+from gencosmo.io.stack import Stack, open_stack
+from gencosmo.io.stack_finer import FinerStack, write_finer_stack
+from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_options import StackRead
+from gencosmo.io.stack_write import read_rows
+from gencosmo.io.storage import check_place
+from gencosmo.result import Result
+
+__all__ = ["run_finer_stack"]
+
+STRICT = ("out_of_domain", "hole_too_large", "psf_off_centre", "psf_undersampled", "solve_residual")
+
+
+def run_finer_stack(path_in: str, path_out: str, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> FileReport:
+    """Super-resolve the chosen planes of a TIFF, OME-Zarr, PNG or JPEG file into an OME-TIFF.
+
+    Raises
+    ------
+    GencosmoError
+        Nothing is written then.
+    """
+    report, start = FileReport(path_in, path_out), time.perf_counter()
+    asked = job.finer or Finer()
+    psf = None if asked.psf is None else load_psf(asked.psf)
+    axes = job.read.axes if isinstance(job.read, StackRead) else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GencosmoWarning)
+        with open_stack(path_in, axes=axes, image=job.read.hdu, limit=job.read.limits.pixels) as stack:
+            reader = StackReader(stack, job.read)
+            try:
+                _run_open(stack, reader, report, job, hooks, psf, resume=resume, dry_run=dry_run)
+            finally:
+                reader.close()
+    told = [entry.message for entry in caught if isinstance(entry.message, GencosmoWarning)]
+    report.warnings = [{"code": entry.code, "message": entry.message} for entry in told]
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _run_open(
+    stack: Stack,
+    reader: StackReader,
+    report: FileReport,
+    job: Job,
+    hooks: Hooks,
+    psf: NDArray[np.float32] | None,
+    *,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    report.profile = stack.kind
+    stack.check_size(whole=True)
+    from hashlib import sha256
+
+    kernel = "" if psf is None else sha256(psf.tobytes()).hexdigest()[:8]
+    run = job.digest([one.stack.fingerprint for one in reader.companions]) + kernel
+    parent = stack.fingerprint.sha256()
+    if resume and os.path.exists(report.out):
+        rows = read_rows(report.out)
+        if not rows or (rows[-1].get("GCMPARNT"), rows[-1].get("GCMRUN")) != (parent, run):
+            raise UsageError(f"{report.out} exists and is not this job's output for {report.path}", code="exists")
+        report.status = "skipped"
+        return
+    if not report.out.lower().endswith((".tif", ".tiff")):
+        raise UsageError(f"{report.out}: a finer stack is written as OME-TIFF", code="format", hint="name it .ome.tif")
+    check_place(report.out, overwrite=job.write.overwrite, inputs=[report.path])
+    scale = (job.finer or Finer()).scale
+    with FinerStack(report.out, stack, reader.planes, scale) as finer:
+        words: dict[str, str] = {}
+        for plane in reader.planes:
+            if hooks.cancel is not None and hooks.cancel.is_set():
+                raise Cancelled(f"stopped before {report.path} was finished")
+            everything = (slice(0, stack.axes.size("Y")), slice(0, stack.axes.size("X")))
+            image = _prepared(reader.image(plane, everything), job.finer or Finer(), psf, report)
+            report.planes.append({"hdu": image.meta["hdu"], "size": list(image.shape), "masked": int(image.mask.sum())})
+            require_signal(image, max_fill=job.max_fill)
+            if dry_run:
+                continue
+            seed = plane_seed(job.seed, image)
+            result = _run(image, job, seed, hooks)
+            report.planes[-1] |= {"chi2": result.chi2, "flux_mode": result.meta.get("flux_mode")}
+            report.filled += int(result.mean.size)
+            finer.put(plane, result)
+            words = _words(job, result, run, parent)
+            if hooks.on_plane is not None:
+                hooks.on_plane(image, result)
+        if not dry_run:
+            write_finer_stack(finer, words, overwrite=job.write.overwrite)
+            report.status = "done"
+
+
+def _prepared(image: Image, asked: Finer, psf: NDArray[np.float32] | None, report: FileReport) -> Image:
+    """With the PSF and the noise that the user names; a stack brings neither."""
+    if psf is None:
+        raise InputError(f"no psf: {report.path} brings none", code="no_psf", hint="give --psf FILE, or gaussian:2.5")
+    image = image.replace(psf=psf)
+    if image.ivar is not None or asked.noise is None:
+        return image
+    if not asked.noise > 0:
+        raise UsageError(f"noise is {asked.noise:g}, expected a positive standard deviation")
+    return image.replace(ivar=np.where(image.mask, np.float32(0), np.float32(asked.noise**-2)))
+
+
+def _run(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GencosmoWarning)
+        result = OPS[job.op](image, job, seed, hooks)
+    for entry in caught:
+        told: Any = entry.message
+        if job.strict and isinstance(told, GencosmoWarning) and told.code in STRICT:
+            raise InputError(told.message, code=told.code, hint="leave --strict out to accept it")
+        warnings.warn_explicit(told, entry.category, entry.filename, entry.lineno)
+    return result
+
+
+def _words(job: Job, result: Result, run: str, parent: str) -> dict[str, str]:
+    from gencosmo.batch.one import package_version
+
+    return {
+        "GCMVERS": package_version(),
+        "GCMOP": job.op,
+        "GCMMODEL": str(result.provenance.get("prior", "")),
+        "GCMHASH": str(result.provenance.get("prior_hash", "")),
+        "GCMSEED": str(job.seed),
+        "GCMSAMP": str(job.samples),
+        "GCMTARG": "scene",
+        "GCMRUN": run,
+        "GCMPARNT": parent,
+        "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+    }
