@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def _filled(where: np.ndarray) -> fits.ImageHDU:
     return hdu
 
 
+@cache
 def seeds() -> list[bytes]:
     """Small files of several layouts, to begin from."""
     rng = np.random.default_rng(0)
