@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import gzip
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import IO
 
 from gencosmo.errors import StorageError, UsageError, digits
@@ -52,10 +53,13 @@ def write_atomic(path: str, chunks: Iterable[Chunk], *, overwrite: bool = False)
     write_all_atomic([(os.fspath(path), chunks)], overwrite=overwrite)
 
 
-def write_all_atomic(outputs: Sequence[tuple[str, Iterable[Chunk]]], *, overwrite: bool = False) -> None:
+def write_all_atomic(
+    outputs: Sequence[tuple[str, Iterable[Chunk]]], *, overwrite: bool = False, shared: Collection[str] = ()
+) -> None:
     """Write several files that belong together: all of them appear, in this order at the very end, or none.
 
-    The last one stands for the whole. What was there before is put back when a rename fails; a machine that stops
+    The last one stands for the whole. A `shared` one that somebody else put there meanwhile, with the same bytes, is no
+    obstacle. What was there before is put back when a rename fails; a machine that stops
     between two renames leaves the earlier ones without the last.
 
     Raises
@@ -69,9 +73,13 @@ def write_all_atomic(outputs: Sequence[tuple[str, Iterable[Chunk]]], *, overwrit
     try:
         for path, chunks in outputs:
             _stage(path, chunks, parts)
-        for path, _ in outputs:
+        wanted = []
+        for path, part in parts:
+            if path in shared and os.path.exists(path) and filecmp.cmp(part, path, shallow=False):
+                continue
             check_output(path, overwrite=overwrite)
-        _put_in_place(parts)
+            wanted.append((path, part))
+        _put_in_place(wanted)
     finally:
         for _, part in parts:
             if os.path.exists(part):

@@ -17,6 +17,7 @@ from gencosmo.io.fits import ReadOptions, prepare, read_plane, with_data
 from gencosmo.io.fits_write import WriteOptions, copy_file, write_filled
 from gencosmo.io.hdus import FitsFile, open_fits
 from gencosmo.io.layout import Layout
+from gencosmo.io.partners import check_partners
 from gencosmo.io.provenance import read_provenance
 from gencosmo.io.session import Fingerprint
 from gencosmo.io.stack_options import StackRead
@@ -81,8 +82,9 @@ class FitsSession:
         return unit.label
 
     def check_output(self, out: str, options: WriteOptions) -> None:
-        """See `gencosmo.io.atomic.check_output`."""
+        """See `gencosmo.io.atomic.check_output`; also for the companions that are written beside it."""
         check_output(out, overwrite=options.overwrite, inputs=[self.path])
+        check_partners(self._file, out, overwrite=options.overwrite)
 
     def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool) -> None:
         """Nothing is prepared: results wait in memory."""

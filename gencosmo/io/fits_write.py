@@ -69,7 +69,7 @@ class WriteOptions:
 def copy_file(file: FitsFile, out: str, *, overwrite: bool = False) -> None:
     """Write an (unpacked) copy of the file, and of its survey companions beside it, in one step."""
     check_output(out, overwrite=overwrite, inputs=[file.path])
-    partners = partners_of(file, out, overwrite=overwrite)
+    partners = partners_of(file, out)
     _write_together(file, partners, {}, out, (piece for hdu in file.hdus for piece in file.pieces(hdu)), overwrite)
 
 
@@ -95,7 +95,7 @@ def write_filled(file: FitsFile, done: Sequence[Filled], out: str, options: Writ
     """
     options = options or WriteOptions()
     check_output(out, overwrite=options.overwrite, inputs=[file.path, *(o.path for o in file.companions)])
-    partners = partners_of(file, out, overwrite=options.overwrite)
+    partners = partners_of(file, out)
     edits = _Edits(file, {id(partner.file): partner for partner in partners}, options)
     added: list[Make] = []
     taken: set[int] = set()
@@ -138,6 +138,7 @@ def _write_together(
     overwrite: bool,
 ) -> None:
     outputs: list[tuple[str, Iterable[Chunk]]] = []
+    shared = []
     for partner in partners:
         changed = edits.get(id(partner.file), {})
         if not changed and same_content(partner.file, partner.out):
@@ -146,8 +147,9 @@ def _write_together(
         told = "with the filled pixels" if changed else "as it is"
         _warn(f"{name} is written beside the output, {told}", "companion")
         check_output(partner.out, overwrite=overwrite, inputs=[file.path, *(o.path for o in file.companions)])
+        shared += [] if changed else [partner.out]
         outputs.append((partner.out, _chunks(partner.file, changed, set(), ())))
-    write_all_atomic([*outputs, (out, chunks)], overwrite=overwrite)
+    write_all_atomic([*outputs, (out, chunks)], overwrite=overwrite, shared=shared)
 
 
 def _chunks(file: FitsFile, edited: Mapping[int, Make], replaced: set[int], added: Sequence[Make]) -> Iterator[Chunk]:

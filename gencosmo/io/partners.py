@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from gencosmo.errors import GencosmoError
+from gencosmo.io.atomic import check_output
 from gencosmo.io.hdus import FitsFile, open_fits
 
-__all__ = ["Partner", "partners_of", "same_content"]
+__all__ = ["Partner", "check_partners", "partners_of", "same_content"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Partner:
     out: str
 
 
-def partners_of(file: FitsFile, out: str, *, overwrite: bool) -> list[Partner]:
+def partners_of(file: FitsFile, out: str) -> list[Partner]:
     """Return the companions that are written beside an output of this name."""
     found = []
     for other in file.companions:
@@ -33,6 +34,13 @@ def partners_of(file: FitsFile, out: str, *, overwrite: bool) -> list[Partner]:
         if name is not None and not taken and not _is_input(name, file):
             found.append(Partner(other, name))
     return found
+
+
+def check_partners(file: FitsFile, out: str, *, overwrite: bool) -> None:
+    """Raise as `check_output` when a partner of an output cannot be written; an equal copy that is there may stay."""
+    for partner in partners_of(file, out):
+        if not same_content(partner.file, partner.out):
+            check_output(partner.out, overwrite=overwrite)
 
 
 def _is_input(path: str, file: FitsFile) -> bool:

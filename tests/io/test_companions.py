@@ -3,18 +3,21 @@
 import os
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
 import gencosmo.io as gio
+from gencosmo.batch import process_file, process_files
 from gencosmo.errors import GencosmoWarning, InputError, StorageError, UsageError
 from gencosmo.io import atomic
 from gencosmo.io.fits import ReadOptions, prepare
 from gencosmo.io.fits_write import WriteOptions, copy_file
 from gencosmo.io.hdus import open_fits
 
+from ..stand_in import stand_in  # noqa: F401
 from .files import SHAPE, decam_files, plain_file, sha, sky, write
 from .test_survey_files import brick
 from .test_write import checked, hdu_bytes, repair
@@ -207,3 +210,38 @@ def test_a_weight_map_beside_an_image_is_mentioned(tmp_path):
     assert gio.read(path).meta["notes"] == ()
     plain_file(tmp_path / "coadd.weight.fits")
     assert gio.read(path).meta["notes"] == ("coadd.weight.fits lies beside: --weight takes it",)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_images_that_share_a_mask_run_side_by_side(tmp_path):
+    path, out = brick(tmp_path), tmp_path / "out"
+    paths = [path]
+    for band in "giz":
+        paths.append(str(tmp_path / f"b-image-{band}.fits.fz"))
+        shutil.copy(path, paths[-1])
+    with ThreadPoolExecutor(4) as pool:
+        reports = process_files(paths, out, executor=pool)
+    assert [report.error for report in reports] == [None] * 4
+    assert len(os.listdir(out)) == 4 + 1 + 1
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_companion_in_the_way_is_told_before_anything_is_computed(tmp_path):
+    path, out = decam_files(tmp_path), tmp_path / "out"
+    out.mkdir()
+    (out / "c4d_1_oow_z.fits").write_text("mine")
+    with pytest.raises(UsageError, match=r"c4d_1_oow_z.fits exists"):
+        process_file(path, out / "c4d_1_ooi_z.fits", on_plane=lambda image, result: pytest.fail("it ran"))
+
+
+def test_a_shared_file_that_appears_meanwhile_is_no_obstacle(tmp_path):
+    def appears():
+        (tmp_path / "shared").write_bytes(b"same")
+        yield b"main"
+
+    atomic.write_all_atomic(
+        [(str(tmp_path / "shared"), [b"same"]), (str(tmp_path / "main"), appears())], shared=[str(tmp_path / "shared")]
+    )
+    assert sorted(os.listdir(tmp_path)) == ["main", "shared"]
+    with pytest.raises(UsageError, match="exists"):
+        atomic.write_all_atomic([(str(tmp_path / "shared"), [b"else"])], shared=[str(tmp_path / "shared")])
