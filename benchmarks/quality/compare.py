@@ -19,7 +19,8 @@ import math
 import platform
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.quality.frames import KINDS, modality
 from benchmarks.quality.holes import PATTERNS
-from benchmarks.quality.rivals import RIVALS
+from benchmarks.quality.rivals import RIVALS, Fill, rivals
 from gencosmo.errors import InputError
 from gencosmo.photon import estimate_noise, smooth_level
+from gencosmo.priors.cards import Card
 from gencosmo.scaling import difference_noise, digitiser_step
 
 CROP = 160
@@ -75,11 +77,11 @@ class Crop:
     flux: np.ndarray
 
 
-def crops(kind: str, limit: int | None) -> list[Crop]:
-    """Pieces of the test frames of one kind of image, in a fixed order."""
+def crops(kind: str, limit: int | None, side: str = "test") -> list[Crop]:
+    """Pieces of the frames of one kind of image, in a fixed order."""
     rng = np.random.default_rng(7)
     found = []
-    for path, frame in KINDS[kind][1]("test"):
+    for path, frame in KINDS[kind][1](side):
         flux = frame.flux
         count = 1 if flux.size < 4e5 else 2 if flux.size < 3e6 else 3
         height, width = (min(CROP, side) for side in flux.shape)
@@ -116,7 +118,7 @@ def noise_of(crop: Crop, mask: np.ndarray) -> float:
     return math.sqrt(float(law.variance(smooth_level(flux, good, law))[mask].mean()))
 
 
-def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
+def compare(crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[str, Fill] = RIVALS) -> Row | None:
     """Fill one crop with one kind of hole by everybody."""
     import gencosmo
 
@@ -131,7 +133,7 @@ def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
     seconds = time.perf_counter() - start
     noise = noise_of(crop, mask)
     error, std = result.mean[mask] - truth, result.std[mask]
-    others = {rival: fill(holed, mask)[mask] - truth for rival, fill in RIVALS.items()}
+    others = {rival: fill(holed, mask)[mask] - truth for rival, fill in fillers.items()}
     # a point source of one pixel's flux has, smoothed, this much less noise
     bright = (gaussian_filter(flux, SMOOTHING) * 2 * SMOOTHING * math.sqrt(math.pi) > SOURCE_SN)[mask]
     on_sources = None
@@ -151,7 +153,7 @@ def compare(crop: Crop, number: int, kind: str, prior: object) -> Row | None:
     )  # fmt: skip
 
 
-def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
+def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False) -> str:
     """The table for the docs."""
     names = list(RIVALS)
     shown = sorted({row.modality for row in rows})
@@ -159,7 +161,8 @@ def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
     lines = [
         f"Prior `{prior}`, {crop_count} crops of the test groups; medians over crops with at least {MIN_HIDDEN} hidden "
         "pixels.",
-        "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere.",
+        "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere. "
+        f"Rivals {'tuned per kind of hole on the training groups' if tuned else 'with their defaults'}.",
         "",
         f"| {'holes' if single else 'modality, holes'} | crops | gencosmo excess | raw rms "
         "| on sources | worst crop | std 68/95 % | interval 68/95 % | " + " | ".join(names) + " |",
@@ -185,6 +188,43 @@ def markdown(rows: list[Row], prior: str, crop_count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def put_into_card(path: Path, rows: list[Row], weights_sha256: str, crop_count: int, tuned: bool) -> None:
+    """Write medians by kind of hole (and modality) into the card's `validation`.
+
+    Raises
+    ------
+    SystemExit
+        When the card has other weights than those compared.
+    """
+    card = Card.read(path)
+    if card.weights_sha256 != weights_sha256:
+        raise SystemExit(f"{path} has weights {card.weights_sha256[:12]}..., compared were {weights_sha256[:12]}...")
+    table = []
+    for what, kind in product(sorted({row.modality for row in rows}), PATTERNS):
+        mine = [row for row in rows if row.kind == kind and row.modality == what]
+        if mine:
+            figures = {name: _median(mine, name) for name in CARD_FIGURES}
+            table.append({"images": what, "holes": kind, "crops": len(mine), **figures,
+                          "worst": round(max(row.excess for row in mine), 3)})  # fmt: skip
+    words = {
+        "what": "medians over crops of frames that no training has seen; excess error, raw rms and excess on "
+        f"sources as ratios to the best of {', '.join(RIVALS)} ({'tuned' if tuned else 'defaults'}) on the same pixels",
+        "command": "python -m benchmarks.quality.compare --card",
+        "groups": sorted({row.group for row in rows}),
+        "crops": crop_count,
+        "table": table,
+    }
+    replace(card, validation=words).write(path)
+
+
+CARD_FIGURES = ("excess", "raw", "sources", "coverage68", "coverage95", "interval68", "interval95", "bias")
+
+
+def _median(rows: list[Row], name: str) -> float | None:
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    return round(float(np.median(values)), 4) if values else None
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -192,6 +232,8 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS), default="sky", help="of image")
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
+    parser.add_argument("--tuned", action="store_true", help="rivals as `tuned.toml` sets them")
+    parser.add_argument("--card", type=Path, help="put the table into this card, for `gencosmo info`")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
@@ -203,13 +245,15 @@ def main() -> None:
         warnings.simplefilter("ignore")
         for number, crop in enumerate(chosen):
             for kind in given.kinds:
-                row = compare(crop, number, kind, prior)
+                row = compare(crop, number, kind, prior, rivals(kind, tuned=given.tuned))
                 if row is not None:
                     rows.append(row)
-    text = markdown(rows, prior.card.name, len(chosen))
+    text = markdown(rows, prior.card.name, len(chosen), given.tuned)
     print(text)
     if given.markdown:
         given.markdown.write_text(text)
+    if given.card:
+        put_into_card(given.card, rows, prior.card.weights_sha256, len(chosen), given.tuned)
     if given.json:
         facts = {"prior": prior.card.weights_sha256, "machine": platform.processor() or platform.machine()}
         given.json.write_text(json.dumps({**facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from benchmarks.quality.sources import is_known
 from gencosmo.scaling import measure_scaling
 from gencosmo.training.pack import MIN_SIDE, Frame, write_packed
 
@@ -84,7 +85,7 @@ def micro_frames(side: str) -> Iterator[tuple[Path, Frame]]:
     split = SPLIT["micro"]
     for group in split[side]["groups"]:
         for path in sorted((data_root() / "micro" / group).iterdir()):
-            if any(word in path.name.lower() for word in split["files"]["skip"]):
+            if any(word in path.name.lower() for word in split["files"]["skip"]) or not is_known(data_root(), path):
                 continue
             only = split["files"]["only_plane"].get(group)
             for index, plane in enumerate(micro_planes(path)):
@@ -101,6 +102,8 @@ def frames(side: str) -> Iterator[tuple[Path, Frame]]:
         for path in sorted((data_root() / "astro" / group).iterdir()):
             name = path.name.lower()
             if any(word in name for word in skip) or not (".fits" in name or name.endswith(".npz")):
+                continue
+            if not is_known(data_root(), path):
                 continue
             for index, plane in enumerate(planes(path)):
                 if index >= most:

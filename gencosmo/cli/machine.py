@@ -19,10 +19,12 @@ def info(
 ) -> None:
     """List priors, file layouts and mask flags, or show the card of one prior."""
     with reporting(debug=debug, as_json=as_json):
-        from gencosmo.commands.info import card_words, info_lines, info_words
+        from gencosmo.commands.info import card_lines, card_words, info_lines, info_words
 
-        if prior is not None:
+        if prior is not None and as_json:
             print_json(card_words(prior))
+        elif prior is not None:
+            print("\n".join(card_lines(card_words(prior))))
         elif as_json:
             print_json(info_words())
         else:
