@@ -45,6 +45,9 @@ def train(
     real_share: Annotated[
         float | None, typer.Option(help="Share of tiles from IN; the others are simulated. Default 0.75 with --from.")
     ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="sky or cells, for the simulated tiles; default: that of --from, else sky.")
+    ] = None,
     group: Annotated[str, typer.Option(help="Group that images belong to; packed frames have theirs.")] = "user",
     description: Annotated[str, typer.Option(help="Words for the card.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the new weights, for the card.")] = "",
@@ -66,7 +69,7 @@ def train(
 
         plan = Plan(
             start=start, minutes=minutes, tiles=tiles, seed=seed, batch=batch, rate=rate, real_share=real_share,
-            device=device, description=description, licence=licence, pixel_scale=parse_scale(pixel_scale),
-            overwrite=overwrite, calibration=calibration,
+            simulator=simulator, device=device, description=description, licence=licence,
+            pixel_scale=parse_scale(pixel_scale), overwrite=overwrite, calibration=calibration,
         )  # fmt: skip
         run_train(inputs, out, group, plan, as_json=as_json)

@@ -127,7 +127,9 @@ def write_prior(
         domain=domain if base is None else join_domains(domain, base.card.domain),
         **(WINDOWS if base is None else {key: getattr(base.card, key) for key in WINDOWS}),
     )
-    wide = replace(settings, batch=max(settings.batch, Settings.batch))
+    # the scene world is calibrated on simulated tiles, so some there must be
+    share = min(settings.real_share, Settings.real_share)
+    wide = replace(settings, batch=max(settings.batch, Settings.batch), real_share=share)
     calibration = calibrate(network, held, wide, card.weights_sha256, batches)
     calibration.write(card_file.with_name(f"{card.name}.calibration.json"))
     card = replace(card, test_vector=make_vector(DiffusionPrior(network, card, calibration)))

@@ -20,7 +20,7 @@ from gencosmo.priors.cards import card_path
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import NetworkShape
 from gencosmo.training.course import Course, Logbook
-from gencosmo.training.draws import Draws
+from gencosmo.training.draws import SIMULATORS, Draws
 from gencosmo.training.export import read_checkpoint, write_prior
 from gencosmo.training.pack import Frame, frames_of_image, read_packed
 from gencosmo.training.trainer import Report, Settings, sky_draws
@@ -52,6 +52,8 @@ class Plan:
         Highest learning rate, and share of real tiles in a batch; None = what suits `start`.
     shape : NetworkShape or None
         Architecture of a prior that begins from nothing; None = that of the shipped `sky` prior.
+    simulator : str or None
+        Simulator of the tiles that do not come from frames; None = that of `start`, else ``sky``.
     device : str
     description, licence : str
     pixel_scale : (float, float) or None
@@ -70,6 +72,7 @@ class Plan:
     rate: float | None = None
     real_share: float | None = None
     shape: NetworkShape | None = None
+    simulator: str | None = None
     device: str = "auto"
     description: str = ""
     licence: str = ""
@@ -82,6 +85,8 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not value > low:
                 raise UsageError(f"{name} is {value}, expected a number above {low}")
+        if self.simulator is not None and self.simulator not in SIMULATORS:
+            raise UsageError(f"simulator is {self.simulator!r}, expected one of {', '.join(SIMULATORS)}")
         if not 0 <= self.seed < 2**31:
             raise UsageError(f"seed is {self.seed}, expected a whole number from 0 to 2^31 - 1")
 
@@ -92,6 +97,8 @@ class Plan:
         own = Settings(
             minutes=self.minutes or unlimited, batch=self.batch, seed=self.seed, simulated_pool=max(pool, self.batch)
         )
+        known = {} if prior is None else prior.card.training
+        own = replace(own, simulator=self.simulator or str(known.get("simulator", Settings.simulator)))
         if prior is not None:
             # a trained network does not need the mild start of a new one
             reach = own.reach_last
