@@ -1,0 +1,134 @@
+"""Completeness at 1 % false alarms per tile: anomalies injected into real frames that trained no prior.
+
+``GENCOSMO_TEST_DATA=... python -m benchmarks.anomaly.compare --fields viking emmi --normals 80 --null 100 --each 30``
+
+For every field: tiles of 64 pixels from one half of the frames are the normals, tiles of the other half are the null
+and carry the injections. Everybody is fitted on the same normals and judged by the same null: the threshold of a method
+is the score that 1 % of the null tiles exceed. Prints completeness and AUROC with bootstrap intervals, by kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.anomaly.injections import KINDS
+from benchmarks.anomaly.rivals import RIVALS
+from benchmarks.quality.frames import frames
+
+FIELDS = {"viking": "viking_multiband", "emmi": "emmi_field", "kids": "profit_kids"}
+TILE = 64
+
+
+def tiles_of(group: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Tiles of the left and of the right half of the group's frames, in flux, without bad pixels."""
+    left, right = [], []
+    for _path, frame in frames("test"):
+        if frame.group != group:
+            continue
+        height, width = frame.flux.shape
+        for row in range(0, height - TILE + 1, TILE):
+            for col in range(0, width - TILE + 1, TILE):
+                cut = frame.flux[row : row + TILE, col : col + TILE]
+                if np.isfinite(cut).all():
+                    (left if col + TILE <= width // 2 else right).append(np.ascontiguousarray(cut))
+    return left, right
+
+
+def draw(rng: np.random.Generator, tiles: list[np.ndarray], count: int) -> np.ndarray:
+    """Some of the tiles, without repeats."""
+    return np.array([tiles[k] for k in rng.permutation(len(tiles))[:count]])
+
+
+def auroc(null: np.ndarray, found: np.ndarray) -> float:
+    """Probability that an anomaly scores above a normal."""
+    order = np.sort(null)
+    below, upto = np.searchsorted(order, found, "left"), np.searchsorted(order, found, "right")
+    return float((0.5 * (below + upto) / len(null)).mean())
+
+
+def interval(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Central 90 % of the AUROC over bootstrap draws."""
+    drawn = [auroc(rng.choice(null, len(null)), rng.choice(found, len(found))) for _ in range(300)]
+    low, high = np.percentile(drawn, (5, 95))
+    return float(low), float(high)
+
+
+def field(name: str, given: argparse.Namespace) -> dict[str, object]:
+    """All methods and kinds on one field."""
+    import gencosmo
+
+    rng = np.random.default_rng(11)
+    left, right = tiles_of(FIELDS[name])
+    normals, null = draw(rng, left, given.normals), draw(rng, right, given.null)
+    injected = {kind: np.array([make(rng, t) for t in draw(rng, right, given.each)]) for kind, make in KINDS.items()}
+    print(f"{name}: {len(normals)} normals, {len(null)} null tiles, {given.each} of each kind", flush=True)
+    scorers = {}
+    for rival, fit in RIVALS.items():
+        try:
+            scorers[rival] = fit(normals)
+        except ImportError as error:
+            print(f"  {rival} left out: {error}")
+    detector = gencosmo.AnomalyDetector(device="cpu").fit(list(normals.astype(np.float32)))
+    rows: dict[str, dict[str, object]] = {}
+    start = time.perf_counter()
+    ours = {kind: detector.evaluate(list(x.astype(np.float32))) for kind, x in {"null": null, **injected}.items()}
+    rate = (len(null) + given.each * len(KINDS)) / (time.perf_counter() - start)
+    scores = {"gencosmo": {kind: np.array([t.score[0] for t in found]) for kind, found in ours.items()}}
+    for view in detector.how.views:
+        scores[f"  {view}"] = {
+            kind: -np.log(np.array([t.views[view][0] for t in found])) for kind, found in ours.items()
+        }
+    for rival, scorer in scorers.items():
+        scores[rival] = {kind: scorer(x) for kind, x in {"null": null, **injected}.items()}
+    for method, by_kind in scores.items():
+        limit = np.quantile(by_kind["null"], 0.99, method="higher")
+        rows[method] = {
+            kind: {
+                "complete": float((by_kind[kind] > limit).mean()),
+                "auroc": auroc(by_kind["null"], by_kind[kind]),
+                "interval": interval(rng, by_kind["null"], by_kind[kind]),
+            }
+            for kind in KINDS
+        }
+    p = np.array([t.p_value[0] for t in ours["null"]])
+    alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
+    return {"rows": rows, "alarms": alarms, "tiles_per_second": rate, "null": len(null), "each": given.each}
+
+
+def show(name: str, found: dict) -> str:
+    """A Markdown table: completeness in per cent, AUROC in brackets."""
+    lines = [f"| {name} | " + " | ".join(KINDS) + " |", "|---" * (len(KINDS) + 1) + "|"]
+    for method, row in found["rows"].items():
+        cells = [f"{100 * row[k]['complete']:.0f} ({row[k]['auroc']:.2f})" for k in KINDS]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the fields and write what was found."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--fields", nargs="+", default=["viking"], choices=list(FIELDS))
+    parser.add_argument("--normals", type=int, default=150)
+    parser.add_argument("--null", type=int, default=200)
+    parser.add_argument("--each", type=int, default=60)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    found = {}
+    for name in given.fields:
+        found[name] = field(name, given)
+        print(show(name, found[name]))
+        print("  share of null tiles with p <= a:", found[name]["alarms"])
+        print(f"  {found[name]['tiles_per_second']:.2f} tiles/s", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

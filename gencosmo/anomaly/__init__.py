@@ -1,0 +1,1 @@
+"""What does not belong here: predictions of hidden pixels, views of a tile, densities, and honest p-values."""

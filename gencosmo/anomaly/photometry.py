@@ -1,0 +1,64 @@
+"""Plain figures of a tile, as a catalogue would have them: brightness, concentration, asymmetry, clumps, texture."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+__all__ = ["tile_photometry"]
+
+Float = NDArray[np.float32]
+QUANTILES = (0.5, 5, 25, 50, 75, 95, 99, 99.9)
+
+
+def tile_photometry(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Features (d,) of one tile.
+
+    Parameters
+    ----------
+    flux : ndarray (h, w)
+        Background-subtracted values in units of the noise.
+    scored : ndarray of bool (h, w)
+        Pixels with a value; others count as 0, and quantiles leave them out.
+    """
+    values = flux[scored].astype(np.float64)
+    clean = np.where(scored, flux, 0).astype(np.float64)
+    quantiles = np.percentile(values, QUANTILES)
+    light = np.maximum(clean, 0.0)
+    total = light.sum() + 1e-6
+    bright = np.maximum(ndimage.gaussian_filter(clean, 1.0) - 1.0, 0.0)
+    turned = np.abs(bright - bright[::-1, ::-1]).sum() / (bright.sum() + 1.0)
+    ordered = np.sort(light[scored])
+    rank = np.arange(1, ordered.size + 1)
+    gini = float((2 * rank - ordered.size - 1) @ ordered) / (ordered.size * total)
+    _, clumps = ndimage.label(ndimage.gaussian_filter(clean, 1.0) > 1.5)
+    texture = [np.log(np.var(step) + 1e-6) for step in _details(clean)]
+    return np.array(
+        [
+            *np.arcsinh(quantiles),
+            np.arcsinh(clean.sum() / np.sqrt(max(1, values.size))),
+            np.log1p(ordered[-max(1, ordered.size // 1000) :].mean()),
+            _moment(bright),
+            turned,
+            gini,
+            np.log1p(clumps),
+            *texture,
+        ]
+    )
+
+
+def _moment(light: NDArray[np.float64]) -> float:
+    """Log of the root mean square distance of the light from its centre, in pixels."""
+    rows, cols = np.indices(light.shape)
+    total = light.sum() + 1e-6
+    row, col = (light * rows).sum() / total, (light * cols).sum() / total
+    return float(np.log1p(np.sqrt((light * ((rows - row) ** 2 + (cols - col) ** 2)).sum() / total)))
+
+
+def _details(image: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Differences between the image and its smoothings, finest first."""
+    smooth = [image, *(ndimage.gaussian_filter(np.clip(image, -50, 50), s) for s in (1.0, 2.0, 4.0))]
+    return [np.clip(a, -50, 50) - b for a, b in itertools.pairwise(smooth)]

@@ -1,0 +1,201 @@
+"""Three looks at every tile of a canvas: its predictive peaks, the network's own representation, its score norms.
+
+One concatenated vector loses: a hot pixel is one odd number among hundreds. So each view has its own density and its
+own calibration, and only their p-values meet (`gencosmo.tasks.detector`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gencosmo.anomaly.bottleneck import Bottleneck, narrowed
+from gencosmo.anomaly.maps import MapStack, Tiles, combine
+from gencosmo.anomaly.passes import SCALES, Scale
+from gencosmo.anomaly.photometry import tile_photometry
+from gencosmo.anomaly.predictive import Predictive, predictive
+from gencosmo.anomaly.widths import Widths, fit_widths
+from gencosmo.priors.base import Denoiser, World
+from gencosmo.windows import Canvas
+
+__all__ = ["LEVELS", "VIEWS", "Evidence", "Look", "Raw", "evidence_of", "look", "own_widths"]
+
+Float = NDArray[np.float32]
+VIEWS = ("peaks", "pattern", "norms")
+LEVELS = (0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+"""Levels of the score norms (MSMA: Mahmood et al. 2021), in units of the noise; three of them serve the map too."""
+PATTERN_LEVEL = 3.0
+"""The representation is read at this level."""
+LEAST_SCORED = 0.4
+"""A tile with a smaller share of scored pixels has no features."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to look: scales of the map, levels of the norms, side of a tile, density of the log-likelihood."""
+
+    scales: tuple[Scale, ...] = SCALES
+    levels: tuple[float, ...] = LEVELS
+    tile: int = 64
+    views: tuple[str, ...] = VIEWS
+    world: World = "frame"
+    family: str = "gaussian"
+    parameter: float = 0.0
+    second_look: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What the passes left of one plane, before its deviations are calibrated.
+
+    Attributes
+    ----------
+    z, var : ndarray (S, H, W)
+        Deviations and predicted variances at every scale.
+    scored : ndarray of bool (H, W)
+    tiles : Tiles
+    features : mapping of str to ndarray (tiles, d)
+        Of the views that need no calibrated deviations.
+    """
+
+    z: Float
+    var: Float
+    scored: NDArray[np.bool_]
+    tiles: Tiles
+    features: Mapping[str, NDArray[np.float64]]
+
+    def sample(self, most: int) -> tuple[Float, Float]:
+        """Deviations and variances (S, n) of at most this many scored pixels, evenly spread."""
+        chosen = np.flatnonzero(self.scored)
+        chosen = chosen[:: max(1, -(-chosen.size // most))]
+        return self.z.reshape(len(self.z), -1)[:, chosen], self.var.reshape(len(self.z), -1)[:, chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was found on one plane.
+
+    Attributes
+    ----------
+    tiles : Tiles
+    stack : MapStack
+    features : mapping of str to ndarray (tiles, d)
+        By view; rows of tiles that were hardly scored are NaN.
+    z : ndarray (S, H, W)
+        Calibrated deviations.
+    scored : ndarray of bool (H, W)
+    """
+
+    tiles: Tiles
+    stack: MapStack
+    features: Mapping[str, NDArray[np.float64]]
+    z: Float
+    scored: NDArray[np.bool_]
+
+
+def look(
+    denoiser: Denoiser,
+    canvas: Canvas,
+    how: Look,
+    *,
+    noise: Tensor | None = None,
+    features: bool = True,
+    watch: Callable[[int, int], None] | None = None,
+) -> tuple[Predictive, list[Raw]]:
+    """Run the passes on a canvas.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    canvas : Canvas
+        At the observation's levels; left as it came.
+    how : Look
+    noise : Tensor (N,), optional
+        Noise of every pixel in flux.
+    features : bool
+        False makes the map only: the levels and the representation are left out.
+    watch : callable, optional
+        Called with passes done and of all passes.
+    """
+    sides = canvas.layout[:, 1:3].amax(0).tolist()
+    denoiser = narrowed(denoiser, (sides[0], sides[1]))
+    levels: Sequence[float] = how.levels if features and "norms" in how.views else ()
+    if features and "pattern" in how.views and PATTERN_LEVEL not in {s.level for s in how.scales if not s.block}:
+        levels = (*levels, PATTERN_LEVEL)
+    ears = Bottleneck(denoiser, canvas, canvas.sigma_obs.isfinite() & canvas.pixels(), PATTERN_LEVEL)
+    with ears.listening():
+        found = predictive(
+            denoiser, canvas, world=how.world, scales=how.scales, noise=noise, family=how.family,
+            parameter=how.parameter, second_look=how.second_look, levels=tuple(dict.fromkeys(levels)),
+            after=ears.after, watch=watch,
+        )  # fmt: skip
+    return found, [_raw(canvas, found, p, how, ears, features) for p in range(canvas.layout.shape[0])]
+
+
+def _raw(canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool) -> Raw:
+    z, var = (canvas.view(flat, p).cpu().numpy() for flat in (found.z, found.var))
+    scored = canvas.view(found.scored, p).cpu().numpy()
+    tiles = Tiles.of((z.shape[1], z.shape[2]), how.tile)
+    views = {}
+    pattern = ears.tiles(p, tiles) if features and "pattern" in how.views else None
+    if pattern is not None:
+        views["pattern"] = pattern
+    if features and "norms" in how.views:
+        views["norms"] = _norms(canvas, found, p, scored, tiles, how.levels)
+    return Raw(z, var, scored, tiles, views)
+
+
+def own_widths(raws: Sequence[Raw], most: int = 400_000) -> Widths:
+    """Widths measured on these planes themselves."""
+    parts = [raw.sample(max(500, most // len(raws))) for raw in raws]
+    return fit_widths(np.concatenate([z for z, _ in parts], axis=1), np.concatenate([v for _, v in parts], axis=1))
+
+
+def evidence_of(raw: Raw, widths: Widths | None, views: Sequence[str]) -> Evidence:
+    """Calibrate the deviations of a plane and take its evidence together.
+
+    Parameters
+    ----------
+    raw : Raw
+    widths : Widths or None
+        None takes the deviations as they are: for a prior that is exact.
+    views : sequence of str
+        Without ``peaks`` there are none of these among the features.
+    """
+    z = raw.z if widths is None else widths(raw.z, raw.var)
+    stack = combine(z, raw.scored, raw.tiles)
+    found = dict(raw.features)
+    found["peaks"] = np.concatenate([np.log1p(np.maximum(stack.peaks, 0)), _masses(z, raw.scored, raw.tiles)], axis=1)
+    bare = raw.tiles.reduce(np.add, raw.scored.astype(np.float64)) / raw.tiles.reduce(np.add, np.ones(raw.scored.shape))
+    enough = bare.reshape(-1, 1) >= LEAST_SCORED
+    chosen = {name: np.where(enough, found[name], np.nan) for name in views if name in found}
+    return Evidence(raw.tiles, stack, chosen, z, raw.scored)
+
+
+def _masses(z: NDArray[np.float32], scored: NDArray[np.bool_], tiles: Tiles) -> NDArray[np.float64]:
+    """Log mean square deviation of every scale in every tile (tiles, S)."""
+    count = np.maximum(tiles.reduce(np.add, scored.astype(np.float64)), 1)
+    total = tiles.reduce(np.add, np.minimum(z.astype(np.float64) ** 2, 25.0) * scored)
+    return np.log(total / count + 1e-3).reshape(len(z), -1).T
+
+
+def _norms(
+    canvas: Canvas, found: Predictive, p: int, scored: NDArray[np.bool_], tiles: Tiles, levels: Sequence[float]
+) -> NDArray[np.float64]:
+    """Score norms at every level, and the photometry of every tile."""
+    count = np.maximum(tiles.reduce(np.add, scored.astype(np.float64)), 1)
+    columns = []
+    for level in levels:
+        norm = canvas.view(found.norms[level], p).cpu().numpy().astype(np.float64)
+        columns.append(np.log(tiles.reduce(np.add, norm * norm) / count + 1e-6))
+        columns.append(np.log(tiles.reduce(np.maximum, np.abs(norm)) + 1e-6))
+    norms = np.stack(columns, axis=-1).reshape(tiles.count, -1)
+    flux = canvas.plane("z", p).cpu().numpy()
+    plain = [tile_photometry(flux[box], scored[box]) if scored[box].any() else None for box in tiles.boxes()]
+    width = next((len(row) for row in plain if row is not None), 0)
+    rows = [np.full(width, np.nan) if row is None else row for row in plain]
+    return np.concatenate([norms, np.array(rows)], axis=1)

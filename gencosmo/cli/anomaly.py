@@ -1,0 +1,115 @@
+"""`gencosmo score` and `rank`: what does not belong in images, and which cutouts are odd."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gencosmo.cli.options import (
+    AsJson,
+    Debug,
+    Find,
+    Grow,
+    Hdu,
+    Inputs,
+    Ivar,
+    Mask,
+    MaskPlanes,
+    MaxPixels,
+    Prior,
+    Profile,
+    Weight,
+    WeightType,
+)
+from gencosmo.commands.console import reporting
+
+__all__ = ["rank", "score"]
+
+Target = Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free, needs the noise).")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
+Normals = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Folder of normal images: p-values then hold by counting them.")
+]
+Detector = Annotated[str | None, typer.Option(metavar="FILE", help="A detector fitted before, instead of --normals.")]
+SaveDetector = Annotated[str | None, typer.Option(metavar="FILE", help="Keep the fitted detector (.safetensors).")]
+Tile = Annotated[int, typer.Option(help="Side of the tiles, in pixels.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+
+
+def score(
+    inputs: Inputs,
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder of the outputs; made when it is not there.")],
+    catalog: Annotated[str, typer.Option(help="Catalogue: ecsv, csv, vot, fits, parquet, or none.")] = "ecsv",
+    regions: Annotated[bool, typer.Option("--regions", help="DS9 regions, NAME.reg.")] = False,
+    maps: Annotated[bool, typer.Option("--map", help="Anomaly map, NAME.map.fits.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Strips that explain the detections, NAME.png.")] = False,
+    normals: Normals = None,
+    detector: Detector = None,
+    save_detector: SaveDetector = None,
+    threshold: Annotated[float, typer.Option(help="Deviation of the regions, in sigmas.")] = 5.0,
+    least_pixels: Annotated[int, typer.Option(help="Smallest region.")] = 1,
+    rate: Annotated[float, typer.Option(help="False discovery rate of the column `believed`.")] = 0.05,
+    tile: Tile = 64,
+    mask: Mask = None,
+    ivar: Ivar = None,
+    weight: Weight = None,
+    weight_type: WeightType = "weight",
+    hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
+    grow: Grow = None,
+    find: Find = None,
+    max_pixels: MaxPixels = None,
+    prior: Prior = "sky",
+    target: Target = "frame",
+    seed: Annotated[int, typer.Option(help="Seed of the noise under which soft scales look.")] = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    overwrite: Overwrite = False,
+    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Find what does not belong in images: maps, catalogues, regions, and pictures that say why."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.score import Outputs, Scoring, run_score
+
+        read = read_options(
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+        )  # fmt: skip
+        run_score(
+            list(inputs),
+            Outputs(out, catalog, regions, maps, report, threshold, least_pixels, rate, overwrite),
+            Scoring(prior, target, tile, seed, device, normals, detector, save_detector),
+            read,
+            as_json=as_json,
+            progress=progress,
+        )
+
+
+def rank(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of cutouts.", show_default=False)],
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder of the table and the contact sheet.")],
+    normals: Normals = None,
+    detector: Detector = None,
+    save_detector: SaveDetector = None,
+    table: Annotated[str, typer.Option(help="Table: ecsv, csv, vot, fits, parquet.")] = "ecsv",
+    top: Annotated[int, typer.Option(help="Cutouts on the contact sheet.")] = 40,
+    tile: Tile = 64,
+    prior: Prior = "sky",
+    target: Target = "frame",
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Rank cutouts by how abnormal they are; without --normals each is judged by the others."""
+    with reporting(debug=debug, as_json=as_json):
+        from gencosmo.commands.rank import run_rank
+        from gencosmo.commands.score import Scoring
+
+        scoring = Scoring(prior, target, tile, seed, device, normals, detector, save_detector)
+        run_rank(folder, out, scoring, ending=table, top=top, overwrite=overwrite, as_json=as_json)

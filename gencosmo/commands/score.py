@@ -1,0 +1,207 @@
+"""`gencosmo score`: images in; catalogues, regions, maps and pictures out."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gencosmo.commands.console import note, print_error, print_json, print_warning, progress_display, stop_on_signal
+from gencosmo.errors import Cancelled, GencosmoError, GencosmoWarning, InputError, PartialFailure, UsageError
+from gencosmo.image import Image
+from gencosmo.io import read as read_image
+from gencosmo.io.atomic import check_output, write_atomic
+from gencosmo.io.build import empty_primary, image_hdu
+from gencosmo.io.catalog import ENDINGS, catalog, write_catalog, write_regions
+from gencosmo.io.fits import ReadOptions, read_fits
+from gencosmo.result import Result
+from gencosmo.strips import explanation_strips
+from gencosmo.tasks.anomaly import score
+from gencosmo.tasks.detector import AnomalyDetector
+
+__all__ = ["Outputs", "Scoring", "detector_of", "images_in", "run_score"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write, and where."""
+
+    folder: str
+    catalog: str = "ecsv"
+    regions: bool = False
+    maps: bool = False
+    report: bool = False
+    threshold: float = 5.0
+    least_pixels: int = 1
+    rate: float = 0.05
+    overwrite: bool = False
+
+    def paths(self, name: str) -> dict[str, str]:
+        """Outputs of one input by kind."""
+        wanted = {"catalog": f".{self.catalog}" if self.catalog != "none" else ""}
+        wanted |= {"regions": ".reg" * self.regions, "map": ".map.fits" * self.maps, "report": ".png" * self.report}
+        return {kind: os.path.join(self.folder, name + ending) for kind, ending in wanted.items() if ending}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score: options of the command line."""
+
+    prior: str = "sky"
+    target: str = "frame"
+    tile: int = 64
+    seed: int = 0
+    device: str = "auto"
+    normals: str | None = None
+    detector: str | None = None
+    save: str | None = None
+
+
+def images_in(folder: str) -> list[str]:
+    """Files of a folder that may be images, in order of their names.
+
+    Raises
+    ------
+    InputError
+        When it is no folder, or holds none.
+    """
+    from gencosmo.io.registry import FORMATS
+
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder} is not a folder", code="not_found")
+    endings = tuple(ending for row in FORMATS.values() for ending in row.endings)
+    found = sorted(name for name in os.listdir(folder) if name.lower().endswith((*endings, ".gz")))
+    if not found:
+        raise InputError(f"{folder} holds no image", code="not_found", hint=f"known endings: {', '.join(endings)}")
+    return [os.path.join(folder, name) for name in found]
+
+
+def detector_of(scoring: Scoring) -> AnomalyDetector | None:
+    """The detector that the options ask for: loaded, fitted on a folder of normals, or none."""
+    if scoring.detector and scoring.normals:
+        raise UsageError("--detector and --normals are two ways to say the same", hint="give one of them")
+    if scoring.save and not scoring.normals:
+        raise UsageError("--save-detector needs --normals: nothing was fitted")
+    if scoring.detector:
+        prior = scoring.prior if scoring.prior.endswith(".json") else None
+        return AnomalyDetector.load(scoring.detector, prior=prior, device=scoring.device)
+    if not scoring.normals:
+        return None
+    detector = new_detector(scoring)
+    paths = images_in(scoring.normals)
+    note(f"fitting on {len(paths)} normal images")
+    detector.fit([read_image(path) for path in paths])
+    if scoring.save:
+        detector.save(scoring.save)
+    return detector
+
+
+def new_detector(scoring: Scoring) -> AnomalyDetector:
+    """A detector with these options, not fitted."""
+    target = cast(Any, scoring.target)  # the detector refuses anything else
+    return AnomalyDetector(scoring.prior, target=target, tile=scoring.tile, seed=scoring.seed, device=scoring.device)
+
+
+def run_score(
+    inputs: list[str],
+    outputs: Outputs,
+    scoring: Scoring,
+    read: ReadOptions,
+    *,
+    as_json: bool = False,
+    progress: str = "auto",
+) -> None:
+    """Score each input and write what was asked for.
+
+    Raises
+    ------
+    GencosmoError
+        The error of a single input; `PartialFailure` when some of many failed.
+    """
+    if f".{outputs.catalog}" not in ENDINGS and outputs.catalog != "none":
+        raise UsageError(f"--catalog {outputs.catalog}: expected one of {', '.join(e[1:] for e in ENDINGS)}, none")
+    names = [os.path.basename(path) for path in inputs]
+    if len(set(names)) < len(names):
+        raise UsageError("two inputs have the same name", hint="run them into different folders")
+    detector = detector_of(scoring)
+    os.makedirs(outputs.folder, exist_ok=True)
+    reports, failed = [], {}
+    with stop_on_signal() as cancel:
+        for path in inputs:
+            if cancel.is_set():
+                raise Cancelled("stopped; finished outputs are kept")
+            try:
+                with progress_display(progress, os.path.basename(path)) as show:
+                    reports.append(_one(path, outputs, scoring, detector, read, (show, cancel)))
+            except Cancelled:
+                raise
+            except GencosmoError as error:
+                if len(inputs) == 1:
+                    raise
+                failed[path] = error
+                print_error(error, where=path)
+    if as_json:
+        print_json({"files": reports, "failed": len(failed)})
+    if failed:
+        raise PartialFailure(f"{len(failed)} of {len(inputs)} files failed: {', '.join(failed)}", failures=failed)
+
+
+def _one(
+    path: str, outputs: Outputs, scoring: Scoring, detector: AnomalyDetector | None, read: ReadOptions, hooks: Any
+) -> dict[str, Any]:
+    paths = outputs.paths(os.path.basename(path))
+    for target in paths.values():
+        check_output(target, overwrite=outputs.overwrite, inputs=[path])
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GencosmoWarning)
+        image = _read(path, read)
+        result = score(
+            image, prior=scoring.prior, detector=detector, target=cast(Any, scoring.target), tile=scoring.tile,
+            seed=scoring.seed, device=scoring.device, progress=hooks[0], cancel=hooks[1],
+        )  # fmt: skip
+    for entry in caught:
+        if isinstance(entry.message, GencosmoWarning):
+            print_warning(entry.message.code, f"{path}: {entry.message.message}")
+    table = catalog(
+        result, threshold=outputs.threshold, least_pixels=outputs.least_pixels, rate=outputs.rate, file=path
+    )
+    _write(paths, result, table, os.path.basename(path), overwrite=outputs.overwrite)
+    kind = result.meta["p_value_kind"]
+    seconds = time.perf_counter() - start
+    note(f"{path}: {len(table)} detections, p {result.p_value:.2g} ({kind}), {seconds:.1f} s -> {outputs.folder}")
+    return {
+        "path": path,
+        "outputs": paths,
+        "detections": len(table),
+        "anomaly_score": result.anomaly_score,
+        "p_value": result.p_value,
+        "p_value_kind": kind,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _read(path: str, options: ReadOptions) -> Image:
+    """With the options of the command line for FITS; other formats as they are."""
+    with open(path, "rb") if os.path.isfile(path) else _missing(path) as file:
+        fits = file.read(2) in (b"SI", b"\x1f\x8b")
+    return read_fits(path, options) if fits else read_image(path)
+
+
+def _missing(path: str) -> Any:
+    raise InputError(f"no such file: {path}", code="not_found")
+
+
+def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, overwrite: bool) -> None:
+    if "catalog" in paths:
+        write_catalog(table, paths["catalog"], overwrite=overwrite)
+    if "regions" in paths:
+        write_regions(table, paths["regions"], overwrite=overwrite)
+    if "map" in paths:
+        assert result.anomaly_map is not None
+        parts = [*empty_primary(), *image_hdu(result.anomaly_map, "GCM_ANOM"), *image_hdu(result.mean, "GCM_PRED")]
+        write_atomic(paths["map"], parts, overwrite=overwrite)
+    if "report" in paths:
+        explanation_strips(paths["report"], result, table, title=title, overwrite=overwrite)

@@ -1,0 +1,170 @@
+"""Pictures that say why: for every detection what was seen, what was predicted, and the deviation at its scale.
+
+And a contact sheet for ranked cutouts. FITS has its first row at the bottom; so have these.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.errors import UsageError
+from gencosmo.image import Image
+from gencosmo.io.atomic import write_atomic
+from gencosmo.report import display_limits
+from gencosmo.result import Result
+
+__all__ = ["contact_sheet", "explanation_strips"]
+
+_PANEL, _GAP, _LINE = 150, 8, 34
+_INK, _PAPER = (230, 230, 230), (24, 24, 28)
+_HALF = 20
+"""Pixels shown on each side of a detection; more where it is larger."""
+_RANGE = 8.0
+"""Deviations shown in full colour."""
+
+
+def explanation_strips(
+    path: str, result: Result, table: Any, *, most: int = 20, title: str = "", overwrite: bool = False
+) -> None:
+    """Write one PNG with a strip for each of the first detections: seen, predicted, z at its scale, the map.
+
+    Parameters
+    ----------
+    path : str
+        Output, ending in `.png`.
+    result : Result
+        Of `gencosmo.score`.
+    table : astropy.table.Table
+        Of `gencosmo.catalog`.
+    most : int
+        Detections shown.
+    title : str
+        One line on top.
+    overwrite : bool
+        Replace an existing picture.
+
+    Raises
+    ------
+    UsageError
+        `exists`, or an ending other than `.png`.
+    """
+    from PIL import ImageDraw
+
+    _check(path)
+    rows = list(table[:most])
+    sheet = _sheet(4, len(rows), title or "anomalies")
+    draw = ImageDraw.Draw(sheet)
+    if not rows:
+        draw.text((_GAP, 30), "nothing above the threshold", fill=_INK)
+    for number, row in enumerate(rows):
+        top = _LINE + number * (_PANEL + _LINE)
+        for place, (pixels, words) in enumerate(_strip(result, row)):
+            left = _GAP + place * (_PANEL + _GAP)
+            _paste(sheet, pixels, left, top)
+            draw.text((left, top + _PANEL + 2), words, fill=_INK)
+    _save(sheet, path, overwrite=overwrite)
+
+
+def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
+    image: Image = result.meta["image"]
+    why, channel = result.meta["explanation"], int(row["channel"])
+    scale, shape = str(row["scale"]).split("/")
+    k = why.scales.index(scale)
+    box = _around(row, image.shape[1:])
+    seen, predicted = image.data[channel][box], why.mean[k, channel][box]
+    mask = image.mask[channel][box]
+    limits = display_limits(seen, ~mask)
+    whole = result.anomaly_map
+    anomaly = np.zeros(image.shape, np.float32) if whole is None else whole.reshape(image.shape)
+    flags = f" {row['flags']}" if row["flags"] else ""
+    return [
+        (_grey(limits.scale(seen), mask), f"{row['id']}: x {row['x_0']:.1f} y {row['y_0']:.1f}{flags}"[:30]),
+        (_grey(limits.scale(predicted), mask), f"predicted, {scale}"),
+        (_signed(why.z[k, channel][box]), f"z {scale}, by {shape}"),
+        (_signed(anomaly[channel][box]), f"{row['peak_sig']:+.1f} sigma, p {row['p_value']:.1e}"),
+    ]
+
+
+def _around(row: Any, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """A square around a detection, within the image."""
+    reach = max(int(row["x_max"] - row["x_min"]), int(row["y_max"] - row["y_min"])) // 2
+    half = min(max(_HALF, reach + 8), 100)
+    cut = []
+    for centre, side in zip((row["y_0"], row["x_0"]), shape, strict=True):
+        first = int(np.clip(round(float(centre)) - half, 0, max(0, side - 2 * half - 1)))
+        cut.append(slice(first, min(side, first + 2 * half + 1)))
+    return cut[0], cut[1]
+
+
+def contact_sheet(
+    path: str, images: Sequence[Image], words: Sequence[str], *, across: int = 8, overwrite: bool = False
+) -> None:
+    """Write one PNG with the cutouts in the order given, each with a line of words.
+
+    Raises
+    ------
+    UsageError
+        `exists`, or an ending other than `.png`.
+    """
+    from PIL import ImageDraw
+
+    _check(path)
+    sheet = _sheet(across, -(-len(images) // across), "most abnormal first")
+    draw = ImageDraw.Draw(sheet)
+    for number, (image, text) in enumerate(zip(images, words, strict=True)):
+        left = _GAP + number % across * (_PANEL + _GAP)
+        top = _LINE + number // across * (_PANEL + _LINE)
+        good = ~image.mask[0]
+        _paste(sheet, _grey(display_limits(image.data[0], good).scale(image.data[0]), ~good), left, top)
+        draw.text((left, top + _PANEL + 2), text[:60], fill=_INK)
+    _save(sheet, path, overwrite=overwrite)
+
+
+def _check(path: str) -> None:
+    if not path.lower().endswith(".png"):
+        raise UsageError(f"picture {path} must end in .png")
+
+
+def _sheet(across: int, down: int, title: str) -> Any:
+    from PIL import Image as Canvas
+    from PIL import ImageDraw
+
+    size = (_GAP + across * (_PANEL + _GAP), _LINE + max(1, down) * (_PANEL + _LINE) + _GAP)
+    sheet = Canvas.new("RGB", size, _PAPER)
+    ImageDraw.Draw(sheet).text((_GAP, 8), title, fill=_INK)
+    return sheet
+
+
+def _save(sheet: Any, path: str, *, overwrite: bool) -> None:
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+
+
+def _paste(sheet: Any, pixels: NDArray[np.uint8], left: int, top: int) -> None:
+    from PIL import Image as Canvas
+
+    height, width = pixels.shape[:2]
+    scale = _PANEL / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    sheet.paste(Canvas.fromarray(pixels[::-1]).resize(size, Canvas.Resampling.NEAREST), (left, top))
+
+
+def _grey(part: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    shown = np.repeat(np.rint(255 * part).astype(np.uint8)[..., None], 3, axis=2)
+    shown[mask] = (70, 90, 200)
+    return shown
+
+
+def _signed(z: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Blue where less was seen than predicted, red where more, white in between."""
+    part = np.clip(z / _RANGE, -1, 1)[..., None]
+    ends = np.where(part > 0, np.array([190, 20, 30]), np.array([20, 60, 180]))
+    blend = 245 * (1 - np.abs(part)) + ends * np.abs(part)
+    shown: NDArray[np.uint8] = np.rint(blend).astype(np.uint8)
+    return shown

@@ -1,0 +1,330 @@
+"""`AnomalyDetector`: normals in, p-values out, with the habits of scikit-learn."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gencosmo.anomaly.calibration import Calibration, Judged, Sample, calibrate
+from gencosmo.anomaly.conformal import conformal_p
+from gencosmo.anomaly.passes import SCALES, Scale
+from gencosmo.anomaly.store import load_calibration, save_calibration
+from gencosmo.anomaly.views import LEVELS, VIEWS, Evidence, Look, Raw, evidence_of, look, own_widths
+from gencosmo.anomaly.widths import Widths
+from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
+from gencosmo.image import Image, as_image
+from gencosmo.priors.base import Denoiser, World
+from gencosmo.tasks.evidence import denoiser_of, lay_out, nuisances_of
+
+__all__ = ["AnomalyDetector", "TileScores"]
+
+Array = NDArray[np.float64]
+BATCH = 32
+"""Images that are on one canvas at the same time."""
+LEAST_NORMALS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class TileScores:
+    """Scores of the tiles of one image.
+
+    Attributes
+    ----------
+    channel, row, col, height, width : ndarray of int (n,)
+        Where the tiles are.
+    score : ndarray (n,)
+        Combined surprise, higher = more abnormal; NaN where a tile was hardly scored.
+    p_value : ndarray (n,)
+    extrapolated : ndarray of bool (n,)
+        Below what counting can tell.
+    outside : ndarray of bool (n,)
+        Nuisances beyond those of the normals: the p-value is a guess.
+    views : mapping of str to ndarray (n,)
+        p-value of each view.
+    peak : ndarray (n,)
+        Largest absolute deviation on the map.
+    """
+
+    channel: NDArray[np.int64]
+    row: NDArray[np.int64]
+    col: NDArray[np.int64]
+    height: NDArray[np.int64]
+    width: NDArray[np.int64]
+    score: Array
+    p_value: Array
+    extrapolated: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    views: dict[str, Array]
+    peak: Array
+
+    def image_score(self) -> tuple[float, float]:
+        """Score of the most abnormal tile, and the probability of one so abnormal among this many (Sidak 1967)."""
+        if not np.isfinite(self.score).any():
+            return float("nan"), float("nan")
+        least, count = float(np.nanmin(self.p_value)), int(np.isfinite(self.p_value).sum())
+        return float(np.nanmax(self.score)), float(-np.expm1(count * np.log1p(-min(least, 1 - 1e-12))))
+
+
+class AnomalyDetector:
+    """Scores images against normals that the user gives.
+
+    Parameters
+    ----------
+    prior : str or Denoiser
+        Name of a shipped prior, path of a card, or a loaded prior.
+    target : {"frame", "scene"}
+        ``scene`` needs the noise of every pixel.
+    tile : int
+        Side of the tiles that larger images are cut into, in pixels.
+    views : sequence of str
+        Some of ``peaks``, ``pattern``, ``norms``.
+    scales, levels : sequence
+        Of the predictive map and of the score norms.
+    alpha : float
+        False-alarm rate per image at which :meth:`predict` says -1.
+    folds : int
+        The normals are calibrated on densities that have not seen them, in this many folds of whole images.
+    seed : int
+    device : str
+
+    Notes
+    -----
+    The p-values promise a false-alarm rate per tile, for tiles that are as exchangeable with the normals as these are
+    with each other, nuisances taken into account.
+    """
+
+    def __init__(
+        self,
+        prior: str | Denoiser = "sky",
+        *,
+        target: World = "frame",
+        tile: int = 64,
+        views: Sequence[str] = VIEWS,
+        scales: Sequence[Scale] = SCALES,
+        levels: Sequence[float] = LEVELS,
+        alpha: float = 0.01,
+        folds: int = 5,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        unknown = set(views) - set(VIEWS)
+        if unknown or not views:
+            raise UsageError(f"views {sorted(unknown) or 'are none'}, expected some of {', '.join(VIEWS)}")
+        if not 8 <= tile <= 1024 or not 0 < alpha < 1 or folds < 2:
+            raise UsageError(f"tile {tile}, alpha {alpha}, folds {folds}: expected 8 to 1024, 0 to 1, and at least 2")
+        self.prior, self.alpha, self.folds, self.seed, self.device = prior, alpha, folds, seed, device
+        self.how = Look(tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target)
+        self.calibration: Calibration | None = None
+        self._groups: tuple[NDArray[np.int64], int] | None = None
+
+    def fit(self, images: Iterable[Any], y: Any = None, *, nuisances: Any = None) -> AnomalyDetector:
+        """Learn what is normal.
+
+        Parameters
+        ----------
+        images : iterable
+            Normals: arrays (H, W) or (C, H, W), paths, Images; or one array (n, H, W). Each image is one group: tiles
+            of one image are never on both sides of a fold.
+        y : object
+            Not used; scikit-learn's pipelines pass it.
+        nuisances : array-like (n, q), optional
+            One row per image of what may differ without meaning anything (seeing, airmass, ...), besides depth,
+            background and PSF width, which are measured.
+
+        Raises
+        ------
+        InputError
+            Too few normals, or none that can be scored.
+        """
+        tables = self._tables(images, nuisances)
+        exact = not hasattr(denoiser_of(self.prior, self.device), "quantile")
+        widths = None if exact else own_widths([raw for table in tables for raw in table.raws])
+        sample = Sample.joined([self._sample(table, widths) for table in tables])
+        usable = sample.usable()
+        if int(usable.sum()) < LEAST_NORMALS:
+            raise InputError(
+                f"{int(usable.sum())} normal tiles can be scored, a calibration needs at least {LEAST_NORMALS}",
+                code="too_few_normals",
+                hint="give more or larger normal images, or score without a detector",
+            )
+        if len(set(sample.group[usable].tolist())) == 1:
+            text = "all normals come from one image: what differs between images will look abnormal"
+            warnings.warn(GencosmoWarning(text, code="one_normal"), stacklevel=2)
+        self._groups = (sample.group[usable], sum(len({n for n, _ in t.plane_of}) for t in tables))
+        self.calibration = calibrate(sample.take(usable), widths, folds=self.folds, seed=self.seed)
+        return self
+
+    def evaluate(self, images: Iterable[Any], *, nuisances: Any = None) -> list[TileScores]:
+        """Scores of every tile of every image."""
+        calibration = self._fitted()
+        tables = self._tables(images, nuisances)
+        sample = Sample.joined([self._sample(table, calibration.widths) for table in tables])
+        judged = calibration.judge(sample)
+        found = []
+        for number in range(int(sample.group.max(initial=-1)) + 1):
+            found.append(_tile_scores(sample, judged, sample.group == number))
+        return found
+
+    def of_normals(self) -> tuple[Array, Array, dict[str, Array]]:
+        """Score, p-value and p-values by view of the images given to :meth:`fit` (n,), each tile by densities that
+        have not seen it; NaN where an image could not be scored.
+        """
+        calibration = self._fitted()
+        if self._groups is None:
+            raise UsageError("a detector that was loaded does not know its normals", code="not_fitted")
+        group, count = self._groups
+        law = {name: conformal_p(scores, scores) for name, scores in calibration.normal.items()}
+        n = len(group)
+        own = {name: np.minimum(p * (n + 1) / n, 1.0) for name, p in law.items()}  # one of the n is the tile itself
+        p_tile = np.minimum(conformal_p(calibration.combined, calibration.combined) - 1 / (n + 1), 1.0)
+        score = np.full(count, np.nan)
+        p_value = np.full(count, np.nan)
+        views = {name: np.full(count, np.nan) for name in own}
+        for number in np.unique(group):
+            mine = group == number
+            score[number] = calibration.combined[mine].max()
+            p_value[number] = -np.expm1(mine.sum() * np.log1p(-min(p_tile[mine].min(), 1 - 1e-12)))
+            for name, p in own.items():
+                views[name][number] = p[mine].min()
+        return score, p_value, views
+
+    def judge_raws(self, raws: Sequence[Raw], nuisances: Array) -> tuple[TileScores, list[Evidence]]:
+        """Scores and evidence of one image whose passes were made already (`gencosmo.score`)."""
+        calibration = self._fitted()
+        evidence = [evidence_of(raw, calibration.widths, self.how.views) for raw in raws]
+        sample = Sample.of(evidence, [(0, k) for k in range(len(evidence))], nuisances)
+        return _tile_scores(sample, calibration.judge(sample), np.ones(len(sample.group), np.bool_)), evidence
+
+    def score_samples(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
+        """Minus the combined surprise of each image's most abnormal tile (n,): lower = more abnormal."""
+        return np.array([-one.image_score()[0] for one in self.evaluate(images, nuisances=nuisances)])
+
+    def p_values(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
+        """p-value of each image (n,)."""
+        return np.array([one.image_score()[1] for one in self.evaluate(images, nuisances=nuisances)])
+
+    def decision_function(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
+        """`log10(p / alpha)` of each image (n,): negative = abnormal at the rate `alpha`."""
+        p = self.p_values(images, nuisances=nuisances)
+        return np.log10(np.maximum(p, 1e-300) / self.alpha)
+
+    def predict(self, images: Iterable[Any], *, nuisances: Any = None) -> NDArray[np.int64]:
+        """-1 abnormal, 1 normal (n,)."""
+        return np.where(self.decision_function(images, nuisances=nuisances) <= 0, -1, 1)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the fitted detector: arrays as safetensors, options as JSON in its header; nothing executable."""
+        options = {
+            "target": self.how.world,
+            "tile": self.how.tile,
+            "views": list(self.how.views),
+            "scales": [[scale.block, scale.level] for scale in self.how.scales],
+            "levels": list(self.how.levels),
+            "alpha": self.alpha,
+            "folds": self.folds,
+            "seed": self.seed,
+            "prior": _identity(denoiser_of(self.prior, self.device)),
+        }
+        save_calibration(os.fspath(path), self._fitted(), options, overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, prior: str | Denoiser | None = None, device: str = "auto"
+    ) -> AnomalyDetector:
+        """Read a detector; `prior` where it is not a shipped one.
+
+        Raises
+        ------
+        PriorError
+            When the prior is another than the one that the detector was fitted with.
+        """
+        calibration, options = load_calibration(os.fspath(path))
+        name, told = options["prior"]["name"], options["prior"]
+        chosen = denoiser_of(name if prior is None else prior, device)
+        if _identity(chosen) != told:
+            raise PriorError(
+                f"{os.fspath(path)} was fitted with {told['name']} {told['hash'][:12]}, this prior is "
+                f"{_identity(chosen)['name']} {_identity(chosen)['hash'][:12]}",
+                code="model_hash",
+                hint="fit again, or give prior=",
+            )
+        detector = cls(
+            chosen,
+            target=options["target"],
+            tile=options["tile"],
+            views=options["views"],
+            scales=[Scale(int(block), float(level)) for block, level in options["scales"]],
+            levels=options["levels"],
+            alpha=options["alpha"],
+            folds=options["folds"],
+            seed=options["seed"],
+            device=device,
+        )
+        detector.calibration = calibration
+        return detector
+
+    def _fitted(self) -> Calibration:
+        if self.calibration is None:
+            raise UsageError("the detector has seen no normals", code="not_fitted", hint="call fit() first")
+        return self.calibration
+
+    def _tables(self, images: Iterable[Any], nuisances: Any) -> list[_Table]:
+        denoiser = denoiser_of(self.prior, self.device)
+        opened = [as_image(image) for image in images]
+        if not opened:
+            raise UsageError("no images were given", code="usage")
+        given = np.zeros((len(opened), 0)) if nuisances is None else np.asarray(nuisances, np.float64)
+        given = given[:, None] if given.ndim == 1 else given
+        if given.shape[0] != len(opened) or not np.isfinite(given).all():
+            raise UsageError(f"nuisances have shape {given.shape}, expected {len(opened)} finite rows")
+        starts = range(0, len(opened), BATCH)
+        return [self._table(denoiser, opened[k : k + BATCH], given[k : k + BATCH], k) for k in starts]
+
+    def _table(self, denoiser: Denoiser, images: list[Image], given: Array, first: int) -> _Table:
+        laid = lay_out(images, denoiser, self.how.world, self.seed)
+        _, raws = look(denoiser, laid.canvas, self.how, noise=laid.noise)
+        nuisances = [np.append(nuisances_of(laid.prepared[n], c), given[n]) for n, c in laid.plane_of]
+        return _Table(raws, [(first + n, c) for n, c in laid.plane_of], np.array(nuisances))
+
+    def _sample(self, table: _Table, widths: Widths | None) -> Sample:
+        evidence = [evidence_of(raw, widths, self.how.views) for raw in table.raws]
+        return Sample.of(evidence, table.plane_of, table.nuisances)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Planes that were looked at: what is left of each, its image and channel, its nuisances."""
+
+    raws: list[Raw]
+    plane_of: list[tuple[int, int]]
+    nuisances: Array
+
+
+def _tile_scores(sample: Sample, judged: Judged, mine: NDArray[np.bool_]) -> TileScores:
+    channel, row, col, height, width = sample.place[mine].T
+    return TileScores(
+        channel,
+        row,
+        col,
+        height,
+        width,
+        judged.score[mine],
+        judged.p_value[mine],
+        judged.extrapolated[mine],
+        judged.outside[mine],
+        {name: p[mine] for name, p in judged.views.items()},
+        sample.peak[mine],
+    )
+
+
+def _identity(denoiser: Denoiser) -> dict[str, str]:
+    card = getattr(denoiser, "card", None)
+    if card is None:
+        return {"name": type(denoiser).__name__, "hash": ""}
+    return {"name": card.name, "hash": card.weights_sha256}

@@ -1,0 +1,152 @@
+"""Images on canvases for scoring: in the prior's flux, with the noise of every pixel, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gencosmo.errors import InputError
+from gencosmo.image import Image
+from gencosmo.priors import load_prior
+from gencosmo.priors.base import Denoiser, World
+from gencosmo.scaling import Scaling
+from gencosmo.tasks.prepared import Prepared, prepare
+from gencosmo.windows import Canvas
+
+__all__ = ["NUISANCES", "Laid", "denoiser_of", "lay_out", "nuisances_of"]
+
+NUISANCES = ("log_noise", "background", "psf_width")
+"""What is measured on every image and may differ between normals: depth, sky level, seeing (where a PSF is given)."""
+LEAST_SIDE = 8
+"""Planes with a shorter side are refused: nothing could be predicted from so little."""
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """Images on one canvas.
+
+    Attributes
+    ----------
+    images : list of Image
+    prepared : list of Prepared
+        One per image, on canvases of their own (their scalings count).
+    canvas : Canvas
+        All planes, image after image, channel after channel.
+    noise : Tensor (N,)
+        Noise of every pixel in flux.
+    plane_of : list of (int, int)
+        Image and channel of every plane.
+    """
+
+    images: list[Image]
+    prepared: list[Prepared]
+    canvas: Canvas
+    noise: Tensor
+    plane_of: list[tuple[int, int]]
+
+
+def denoiser_of(prior: str | Denoiser, device: str) -> Denoiser:
+    """A loaded prior, from its name where it is not one yet."""
+    return load_prior(prior, device) if isinstance(prior, str) else prior
+
+
+def lay_out(images: Sequence[Image], denoiser: Denoiser, world: World, seed: int) -> Laid:
+    """Put images on one canvas.
+
+    A prior with a card lives in flux that is measured on each image; any other (`GaussianPrior`) lives in the units of
+    the images.
+
+    Raises
+    ------
+    InputError
+        A plane without a pixel to score, or too small.
+    """
+    prepared = [_prepare(image, denoiser, world, seed) for image in images]
+    values, sigma, noise, keys, origins, plane_of = [], [], [], [], [], []
+    for number, one in enumerate(prepared):
+        for channel in range(one.image.shape[0]):
+            values.append(one.canvas.plane("z", channel))
+            sigma.append(one.canvas.plane("sigma_obs", channel))
+            noise.append(_noise(one, channel))
+            keys.append(channel)
+            origins.append(one.image.origin)
+            plane_of.append((number, channel))
+    device = str(prepared[0].canvas.device)
+    canvas = Canvas.from_planes(values, sigma, seeds=[seed] * len(values), origins=origins, keys=keys, device=device)
+    flat = torch.ones(canvas.size, device=device)
+    for p, plane in enumerate(noise):
+        canvas.view(flat, p).copy_(torch.from_numpy(plane))
+    return Laid(list(images), prepared, canvas, flat, plane_of)
+
+
+def _prepare(image: Image, denoiser: Denoiser, world: World, seed: int) -> Prepared:
+    height, width = image.shape[1:]
+    if min(height, width) < LEAST_SIDE:
+        raise InputError(
+            f"image is {height} x {width} pixels, scoring needs at least {LEAST_SIDE} on each side",
+            code="too_small",
+            hint="give the tile with its surroundings",
+        )
+    bare = image.mask.all(axis=(1, 2))
+    if bare.any():
+        raise InputError(
+            f"channel {int(np.argmax(bare))} has no unmasked pixel: there is nothing to score", code="no_signal"
+        )
+    if hasattr(denoiser, "card"):
+        return prepare(image, world, seed=seed, device=str(getattr(denoiser, "device", "cpu")))
+    return _as_it_is(image, world, seed)
+
+
+def _as_it_is(image: Image, world: World, seed: int) -> Prepared:
+    """Flux is the image's own unit."""
+    if world == "scene" and image.ivar is None:
+        raise InputError(
+            "target 'scene' needs the noise of every pixel, and the image has none", code="no_noise", hint="give ivar="
+        )
+    mask = image.mask
+    level = np.where(mask, np.float32(np.inf), np.float32(0))
+    if world == "scene" and image.ivar is not None:
+        with np.errstate(divide="ignore"):
+            level = np.where(mask, np.float32(np.inf), 1 / np.sqrt(image.ivar)).astype(np.float32)
+    channels = range(image.shape[0])
+    canvas = Canvas.from_planes(
+        [torch.from_numpy(image.data[c].copy()) for c in channels],
+        [torch.from_numpy(level[c]) for c in channels],
+        seeds=[seed] * len(channels),
+        origins=[image.origin] * len(channels),
+        keys=list(channels),
+    )
+    return Prepared(image, canvas, [Scaling(0.0, 1.0) for _ in channels], None)
+
+
+def _noise(one: Prepared, channel: int) -> NDArray[np.float32]:
+    """Noise of every pixel in flux: what `ivar` says, 1 where nothing is known."""
+    shape = one.image.shape[1:]
+    if one.image.ivar is None:
+        return np.ones(shape, np.float32)
+    level = one.scalings[channel].to_level(one.image.ivar[channel])
+    usable = np.isfinite(level) & (level > 0)
+    return np.where(usable, level, np.float32(1)).astype(np.float32)
+
+
+def nuisances_of(one: Prepared, channel: int) -> NDArray[np.float64]:
+    """Depth, sky level and seeing of a channel, as `NUISANCES`."""
+    scaling, image = one.scalings[channel], one.image
+    background = scaling.background / scaling.noise
+    return np.array([np.log(scaling.noise), np.arcsinh(background), np.log(_psf_width(image, channel))])
+
+
+def _psf_width(image: Image, channel: int) -> float:
+    """Root mean square radius of the PSF in pixels, 1 when none is given."""
+    if image.psf is None:
+        return 1.0
+    psf = np.asarray(image.psf if image.psf.ndim == 2 else image.psf[channel], np.float64)
+    rows, cols = np.indices(psf.shape)
+    light = np.maximum(psf, 0) / np.maximum(psf, 0).sum()
+    row, col = (light * rows).sum(), (light * cols).sum()
+    return float(max(0.1, np.sqrt((light * ((rows - row) ** 2 + (cols - col) ** 2)).sum())))

@@ -1,0 +1,140 @@
+"""Catalogues: positions, columns, flags, formats, regions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io.fits import Header
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from gencosmo.errors import UsageError
+from gencosmo.flags import bits
+from gencosmo.image import as_image
+from gencosmo.io.catalog import COLUMNS, catalog, regions_text, write_catalog, write_regions
+from gencosmo.result import Result
+from gencosmo.strips import contact_sheet, explanation_strips
+from gencosmo.tasks.anomaly import Explanation
+
+
+def header() -> Header:
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 25.0, "CRPIX2": 20.0}
+    return Header({**cards, "CD1_1": -1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4})
+
+
+def scored(*, sky: bool = True, peaks: np.ndarray | None = None) -> Result:
+    """A map with a hit of three pixels in the middle and a dip at the edge, beside a masked and a saturated pixel."""
+    image = as_image(np.full((40, 50), 10.0, np.float32))
+    flags = np.zeros(image.shape, np.uint32)
+    flags[0, 19, 32], flags[0, 39, 0] = bits("BAD"), bits("SATURATED")
+    image = image.replace(flags=flags, unit="adu", wcs=header() if sky else None)
+    anomaly = np.zeros((40, 50), np.float32)
+    anomaly[20, 30:33], anomaly[38:40, 0] = (8, 12, 8), -6
+    mean = image.data[0] - anomaly
+    source = np.zeros(image.shape, np.uint8)
+    source[0, 20, 30:33] = 5
+    shape = (2, *image.shape)
+    why = Explanation(
+        ("1px", "4px"), ("1", "3", "7", "line"), np.zeros(shape, np.float32), np.full(shape, 9, np.float32), source,
+        np.zeros(shape, np.float32),
+    )  # fmt: skip
+    meta = {"image": image, "explanation": why, "tile": 16, "peaks": peaks, "p_value_kind": "nominal", "tiles": None}
+    std = np.full((40, 50), 2.0, np.float32)
+    return Result(
+        mean, std, anomaly_map=anomaly, anomaly_score=12.0, p_value=1e-9, meta=meta, provenance={"prior": "p"}
+    )
+
+
+def test_regions_are_measured() -> None:
+    table = catalog(scored(), file="a.fits")
+    assert table.colnames == list(COLUMNS) and len(table) == 2
+    first, second = table
+    assert (first["x_0"], first["y_0"]) == pytest.approx((31.0, 20.0))
+    assert (first["x_min"], first["x_max"], first["y_min"], first["y_max"]) == (30, 32, 20, 20)
+    assert (first["area_px"], first["peak_sig"], first["scale"], first["scale_px"]) == (3, 12.0, "4px/3", 4.0)
+    assert first["flux"] == pytest.approx(28.0) and first["flux_err"] == pytest.approx(2 * math.sqrt(3))
+    assert first["mass_sig"] == pytest.approx(28 / math.sqrt(3)) and first["major_px"] > 2 * first["minor_px"]
+    assert first["flags"] == "NEAR_MASKED,NOMINAL" and second["flags"] == "EDGE,NEAR_MASKED,NOMINAL,SATURATED"
+    assert second["peak_sig"] == -6 and first["p_value"] < second["p_value"] < 1e-5
+    assert first["tile"] == "1,1" and first["file"] == "a.fits" and first["model"] == "p"
+    assert table["flux"].unit == "adu"
+
+
+def test_positions_on_the_sky() -> None:
+    row = catalog(scored())[0]
+    place = WCS(header()).pixel_to_world(31.0, 20.0)
+    assert (row["ra"], row["dec"]) == pytest.approx((place.ra.deg, place.dec.deg), abs=1e-9)
+    assert np.isnan(catalog(scored(sky=False))["ra"]).all()
+
+
+def test_an_odd_header_gives_no_position() -> None:
+    result = scored()
+    bad = header()
+    bad["CTYPE1"] = "NONSENSE"
+    image = result.meta["image"].replace(wcs=bad)
+    again = Result(result.mean, result.std, anomaly_map=result.anomaly_map, meta={**result.meta, "image": image})
+    assert np.isnan(catalog(again)["dec"]).all()
+
+
+def test_nothing_found_is_an_empty_table_with_all_columns(tmp_path: Path) -> None:
+    table = catalog(scored(), threshold=50)
+    assert len(table) == 0 and table.colnames == list(COLUMNS)
+    for ending in ("ecsv", "vot", "fits", "csv"):
+        write_catalog(table, tmp_path / f"empty.{ending}")
+    assert regions_text(table).count("\n") == 2
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "csv", "vot", "fits"])
+def test_formats_come_back(tmp_path: Path, ending: str) -> None:
+    table = catalog(scored())
+    path = tmp_path / f"c.{ending}"
+    write_catalog(table, path)
+    again = Table.read(path, format={"csv": "ascii.csv", "ecsv": "ascii.ecsv", "vot": "votable"}.get(ending, ending))
+    assert again.colnames == table.colnames
+    assert np.allclose(np.asarray(again["peak_sig"]), np.asarray(table["peak_sig"]))
+    assert [str(flag) for flag in again["flags"]] == [str(flag) for flag in table["flags"]]
+    with pytest.raises(UsageError, match="exists"):
+        write_catalog(table, path)
+
+
+def test_ucds_reach_the_votable(tmp_path: Path) -> None:
+    write_catalog(catalog(scored()), tmp_path / "c.vot")
+    text = (tmp_path / "c.vot").read_text()
+    assert 'ucd="pos.eq.ra;meta.main"' in text and 'ucd="stat.likelihood"' in text
+
+
+def test_regions_name_the_rows(tmp_path: Path) -> None:
+    table = catalog(scored())
+    write_regions(table, tmp_path / "c.reg")
+    text = (tmp_path / "c.reg").read_text()
+    assert "fk5; point(" in text and "image; ellipse(32.000,21.000" in text and "text={1 +12.0}" in text
+    assert "fk5" not in regions_text(catalog(scored(sky=False)))
+
+
+def test_results_without_a_map_and_odd_options() -> None:
+    plane = np.zeros((4, 4), np.float32)
+    with pytest.raises(UsageError, match="no anomaly map"):
+        catalog(Result(plane, plane))
+    with pytest.raises(UsageError, match="threshold"):
+        catalog(scored(), threshold=0)
+    with pytest.raises(UsageError, match=r"expected one of \.ecsv"):
+        write_catalog(catalog(scored()), "c.xlsx")
+
+
+def test_strips_and_contact_sheet_show_what_they_say(tmp_path: Path) -> None:
+    from PIL import Image as Picture
+
+    result = scored()
+    explanation_strips(str(tmp_path / "s.png"), result, catalog(result), title="a")
+    picture = np.asarray(Picture.open(tmp_path / "s.png"))
+    assert (picture[..., 0].astype(int) - picture[..., 2] > 80).any(), "no red where more was seen"
+    images = [result.meta["image"]] * 3
+    contact_sheet(str(tmp_path / "c.png"), images, ["a", "b", "c"], across=2)
+    assert Picture.open(tmp_path / "c.png").size[0] < picture.shape[1]
+    with pytest.raises(UsageError, match="exists"):
+        contact_sheet(str(tmp_path / "c.png"), images, ["a", "b", "c"])
+    with pytest.raises(UsageError, match="png"):
+        explanation_strips(str(tmp_path / "s.jpg"), result, catalog(result))
