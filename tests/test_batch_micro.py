@@ -1,11 +1,13 @@
 """Microscopy files through batch and command line: blocks, kills, many files, real files, `write`."""
 
+import importlib.machinery
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -350,3 +352,56 @@ def test_a_real_stack_is_filled_by_the_prior(tmp_path):
     assert np.array_equal(np.delete(now, (10, 20, 30), 0), np.delete(was, (10, 20, 30), 0))
     off = np.abs(now[20][mask].astype(float) - was[20][mask])
     assert np.median(off) < 3 * max(1.0, np.median(np.abs(np.diff(was[20].astype(float)))))
+
+
+class FakeLazy:
+    """As much of a dask array as the reader asks for."""
+
+    def __init__(self, array):
+        self.array, self.dtype, self.shape = array, array.dtype, array.shape
+
+    def reshape(self, shape):
+        return FakeLazy(self.array.reshape(shape))
+
+    def __getitem__(self, index):
+        return FakeLazy(self.array[index])
+
+    def compute(self):
+        return self.array
+
+
+class FakeBioImage:
+    """The interface of bioio 1 to 3 that is used: TCZYX, sizes in micrometres."""
+
+    def __init__(self, path):
+        if Path(path).read_bytes()[:4] != b"FAKE":
+            raise ValueError("no plugin")
+        self.dims = types.SimpleNamespace(order="TCZYX")
+        self.dask_data = FakeLazy(values((1, 2, 3, *SIZE)))
+        self.physical_pixel_sizes = types.SimpleNamespace(X=0.2, Y=0.2, Z=-1.0)
+        self.channel_names = ["red", "green"]
+
+
+def test_other_kinds_come_through_bioio_when_it_is_there(tmp_path, quick_task, monkeypatch):  # noqa: F811
+    path = tmp_path / "in.czi"
+    path.write_bytes(b"FAKE image")
+    with pytest.raises(GencosmoError) as caught:
+        run(tmp_path, path, "a.ome.tif")
+    assert caught.value.code == "not_fits" and "gencosmo[bioio]" in caught.value.hint
+    fake = types.ModuleType("bioio")
+    fake.BioImage, fake.__spec__ = FakeBioImage, importlib.machinery.ModuleSpec("bioio", None)
+    monkeypatch.setitem(sys.modules, "bioio", fake)
+    (report,) = process_files(
+        [path], tmp_path / "out", job=Job(read=StackRead(mask=mask_file(tmp_path), channels=(1,)))
+    )
+    assert report.status == "done" and report.profile == "bioio" and report.filled == 3 * holes().sum()
+    assert "pixel_size" in [entry["code"] for entry in report.warnings]
+    with tifffile.TiffFile(tmp_path / "out/in.ome.tif") as file:
+        got, xml = file.asarray(), file.ome_metadata
+    ome_schema().validate(xml)
+    assert 'Name="green"' in xml and 'PhysicalSizeX="0.2"' in xml and "PhysicalSizeZ" not in xml
+    assert np.array_equal(got[..., ~holes()], values((1, 2, 3, *SIZE))[0][..., ~holes()])
+    path.write_bytes(b"other bytes")
+    with pytest.raises(GencosmoError) as caught:
+        run(tmp_path, path, "b.ome.tif")
+    assert caught.value.code == "not_readable"
