@@ -19,6 +19,7 @@ from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import Calibration
 from gencosmo.priors.diffusion import calibration_bins
 from gencosmo.priors.network import DenoiserNetwork
+from gencosmo.training.data import frame_shares
 from gencosmo.training.pack import Frame
 from gencosmo.training.trainer import Settings, features_of, sky_draws
 
@@ -48,11 +49,15 @@ class Residuals:
 
 
 def collect(
-    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, batches: int, *, artifacts: bool = True
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, batches: int, *, plain: bool = False
 ) -> dict[str, Residuals]:
-    """Residuals of `batches` validation batches, by world; `artifacts`: also beside defects that nobody masked."""
+    """Residuals of `batches` validation batches, by world.
+
+    `plain`: every pixel of the frames has the same chance, and no unmasked defects are put in.
+    """
     draws = sky_draws(frames, replace(settings, scene_share=0.6), settings.seed + VALIDATION_SEED)
-    draws.artifacts = draws.artifacts if artifacts else 0.0
+    if plain and draws.source is not None:
+        draws.artifacts, draws.source.shares = 0.0, frame_shares(frames, 1.0)
     levels, scales = torch.tensor(LEVEL_EDGES), torch.tensor(SCALE_EDGES)
     found: dict[str, list[Residuals]] = {"frame": [], "scene": []}
     for step in range(batches):
@@ -112,7 +117,7 @@ def calibrate(
     large = [frame for frame in frames if min(frame.flux.shape) >= settings.tile]
     if large:
         real = replace(settings, real_share=1.0)
-        residuals["frame"] = collect(network, large, real, max(1, batches // 3), artifacts=False)["frame"]
+        residuals["frame"] = collect(network, large, real, max(1, batches // 3), plain=True)["frame"]
     return Calibration(
         weights_sha256=weights_sha256,
         level_edges=LEVEL_EDGES,

@@ -50,15 +50,15 @@ def turned(tile: Float, size: int, rng: np.random.Generator) -> Float:
     return np.asarray(affine_transform(tile, matrix, offset, (size, size), order=order, mode="nearest"), np.float32)
 
 
-def frame_shares(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    """Probability of drawing from each frame."""
+def frame_shares(frames: Sequence[Frame], power: float = GROUP_POWER) -> NDArray[np.float64]:
+    """Probability of drawing from each frame; `power` 1 gives every pixel the same chance."""
     sizes = np.array([frame.flux.size for frame in frames], dtype=float)
     groups = np.array([frame.group for frame in frames])
     shares = np.zeros(len(frames))
     for group in np.unique(groups):
         mine = groups == group
-        within = sizes[mine] ** GROUP_POWER
-        shares[mine] = within / within.sum() * sizes[mine].sum() ** GROUP_POWER
+        within = sizes[mine] ** power
+        shares[mine] = within / within.sum() * sizes[mine].sum() ** power
     return np.asarray(shares / shares.sum())
 
 

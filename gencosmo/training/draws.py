@@ -27,7 +27,7 @@ SIMULATORS: dict[str, Callable[[int, int, Generator, torch.device | str], Sky]] 
 """Name of a simulator and ``(batch, size, generator, device) -> truth and variance``."""
 
 
-ARTIFACT_SHARE = 0.12
+ARTIFACT_SHARE = 0.2
 """Share of the tiles in the frame world that carry a defect which is not masked."""
 GRAIN_SHARE = 0.5
 """Share of the simulated frames with correlated noise."""
