@@ -105,7 +105,22 @@ def estimate_illumination(image: Any, mask: Any = None, *, order: int = 3) -> ND
 
 
 def with_illumination(image: Any, mask: Any = None, *, order: int = 3) -> Image:
-    """The image with its large-scale level as `background`, in addition to one that it has; pixels do not change."""
+    """Carry the large-scale level as the image's `background`, in addition to one that it has; pixels do not change.
+
+    Parameters
+    ----------
+    image, mask, order
+        As for :func:`estimate_illumination`.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError, UsageError
+        As :func:`estimate_illumination`.
+    """
     asked = as_image(image, mask)
     had = np.float32(0) if asked.background is None else np.asarray(asked.background, np.float32)
     surface = estimate_illumination(asked.replace(data=asked.data - had), order=order)
