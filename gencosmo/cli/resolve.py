@@ -8,6 +8,8 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    Axes,
+    Channels,
     Debug,
     Grow,
     Hdu,
@@ -28,8 +30,10 @@ __all__ = ["super_resolve"]
 
 
 def super_resolve(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN", help="FITS files.", show_default=False)],
-    out: Annotated[str, typer.Option("-o", "--out", help="Output FITS file; a folder for many inputs.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="IN", help="FITS, TIFF, OME-Zarr, PNG or JPEG files.", show_default=False)
+    ],
+    out: Annotated[str, typer.Option("-o", "--out", help="Output FITS or OME-TIFF file; a folder for many inputs.")],
     psf: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +56,8 @@ def super_resolve(
     profile: Profile = "auto",
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
+    channels: Channels = None,
+    axes: Axes = None,
     prior: Prior = "sky",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = deterministic mean.")] = 8,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
@@ -69,7 +75,7 @@ def super_resolve(
     progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
     debug: Debug = False,
 ) -> None:
-    """Bring FITS images to a finer grid through their PSF; the output is a new file with spread and prior share."""
+    """Bring images to a finer grid through their PSF; the output is a new file with spread and prior share."""
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.batch.job import Finer
@@ -80,6 +86,7 @@ def super_resolve(
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=None, max_pixels=max_pixels,
+            channels=channels, axes=axes,
         )  # fmt: skip
         job = Job(
             op="super_resolve",
