@@ -1,5 +1,7 @@
 #include "bin.hpp"
 
+#include <cstddef>
+
 #include "parallel.hpp"
 
 namespace gencosmo::GC_ISA {
@@ -20,6 +22,18 @@ void bin_row(const BinArgs& a, int64_t row) {
   }
 }
 
+template <int64_t kFactor>
+void spread_row(const BinArgs& a, int64_t row) {
+  const int64_t k = kFactor > 0 ? kFactor : a.factor, stride = a.width * k;
+  const float* from = a.from + row * a.width;
+  float* to = a.to + row * k * stride;
+#pragma GCC ivdep
+  for (int64_t x = 0; x < a.width; ++x) {
+    for (int64_t j = 0; j < k; ++j) to[x * k + j] = from[x];
+  }
+  for (int64_t i = 1; i < k; ++i) __builtin_memcpy(to + i * stride, to, static_cast<size_t>(stride) * sizeof(float));
+}
+
 }  // namespace
 
 void bin(const BinArgs& a, int threads) {
@@ -31,16 +45,10 @@ void bin(const BinArgs& a, int threads) {
 }
 
 void bin_adjoint(const BinArgs& a, int threads) {
-  const int64_t k = a.factor, stride = a.width * k;
-  for_each_item(a.images * a.height, a.width * k * k, threads, [&](int64_t row) {
-    const float* from = a.from + row * a.width;
-    float* to = a.to + row * k * stride;
-    for (int64_t x = 0; x < a.width; ++x) {
-      for (int64_t j = 0; j < k; ++j) to[x * k + j] = from[x];
-    }
-    for (int64_t i = 1; i < k; ++i) {
-      for (int64_t x = 0; x < stride; ++x) to[i * stride + x] = to[x];
-    }
+  for_each_item(a.images * a.height, a.width * a.factor * a.factor, threads, [&](int64_t row) {
+    if (a.factor == 2) return spread_row<2>(a, row);
+    if (a.factor == 4) return spread_row<4>(a, row);
+    spread_row<0>(a, row);
   });
 }
 

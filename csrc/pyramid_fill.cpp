@@ -4,6 +4,7 @@ namespace gencosmo::GC_ISA {
 namespace {
 
 constexpr int kMaxLevels = 64;
+constexpr int64_t kPiece = 64;  // parents merged together
 
 struct Tree {  // one plane's view of the arguments
   const float *z, *sigma;
@@ -24,13 +25,28 @@ void merge_row(const Tree& t, const Level& low, const Level& up, int64_t r) {
   float *mean = t.mean + up.first + r * up.width, *var = t.var + up.first + r * up.width;
   float* detail = t.detail + up.first + r * up.width;
   const int64_t whole = two ? low.width / 2 : 0;
+  const float *value = Leaf ? t.z : t.mean, *spread = Leaf ? t.sigma : t.var;
+  for (int64_t start = 0; start < whole; start += kPiece) {
+    const int64_t n = min64(kPiece, whole - start);
+    float m[4][kPiece], v[4][kPiece];  // the children, apart: a loop over their merging vectorises
+    for (int c = 0; c < 4; ++c) {
+      const int64_t at = (c < 2 ? top : bottom) + 2 * start + c % 2;
 #pragma GCC ivdep
-  for (int64_t j = 0; j < whole; ++j) {
-    const Parent p = merge(child_at<Leaf>(t, top + 2 * j), child_at<Leaf>(t, top + 2 * j + 1),
-                           child_at<Leaf>(t, bottom + 2 * j), child_at<Leaf>(t, bottom + 2 * j + 1));
-    mean[j] = p.mean;
-    var[j] = p.var;
-    detail[j] = p.detail;
+      for (int64_t j = 0; j < n; ++j) {
+        const Node child = Leaf ? leaf_node(value[at + 2 * j], spread[at + 2 * j])
+                                : Node{value[at + 2 * j], spread[at + 2 * j]};
+        m[c][j] = child.mean;
+        v[c][j] = child.var;
+      }
+    }
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) {
+      const Parent p = merge(Node{m[0][j], v[0][j]}, Node{m[1][j], v[1][j]}, Node{m[2][j], v[2][j]},
+                             Node{m[3][j], v[3][j]});
+      mean[start + j] = p.mean;
+      var[start + j] = p.var;
+      detail[start + j] = p.detail;
+    }
   }
   for (int64_t j = whole; j < up.width; ++j) {  // children beyond the edge do not exist
     const bool right = 2 * j + 1 < low.width;

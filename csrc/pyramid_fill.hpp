@@ -48,26 +48,26 @@ struct Parent {
 GC_HD Node leaf_node(float z, float sigma) { return Node{is_inf(sigma) ? 0.0f : z, sigma * sigma}; }
 GC_HD Node no_node() { return Node{0.0f, infinity()}; }
 
+// The value where `yes`, else 0: by bits, because compilers make branches of `? :` here, which do not vectorise.
+GC_HD float kept(bool yes, float value) { return float_of(bits_of(value) & (0u - static_cast<uint32_t>(yes))); }
+
 // Parent of four children; a child of infinite variance says nothing.
 GC_HD Parent merge(Node a, Node b, Node c, Node d) {
-  const float ka = is_finite(a.var), kb = is_finite(b.var), kc = is_finite(c.var), kd = is_finite(d.var);
-  const float n = ka + kb + kc + kd, count = at_least(n, 1.0f);
-  const float ma = ka > 0 ? a.mean : 0.0f, mb = kb > 0 ? b.mean : 0.0f;
-  const float mc = kc > 0 ? c.mean : 0.0f, md = kd > 0 ? d.mean : 0.0f;
+  const bool ka = is_finite(a.var), kb = is_finite(b.var), kc = is_finite(c.var), kd = is_finite(d.var);
+  const float n = kept(ka, 1.0f) + kept(kb, 1.0f) + kept(kc, 1.0f) + kept(kd, 1.0f), count = at_least(n, 1.0f);
+  const float ma = kept(ka, a.mean), mb = kept(kb, b.mean), mc = kept(kc, c.mean), md = kept(kd, d.mean);
   const float mean = (ma + mb + mc + md) / count;
-  const float da = ka > 0 ? ma - mean : 0.0f, db = kb > 0 ? mb - mean : 0.0f;
-  const float dc = kc > 0 ? mc - mean : 0.0f, dd = kd > 0 ? md - mean : 0.0f;
+  const float da = kept(ka, ma - mean), db = kept(kb, mb - mean), dc = kept(kc, mc - mean), dd = kept(kd, md - mean);
   const float spread = (da * da + db * db + dc * dc + dd * dd) / at_least(n - 1.0f, 1.0f);
-  const float va = ka > 0 ? a.var : 0.0f, vb = kb > 0 ? b.var : 0.0f;
-  const float vc = kc > 0 ? c.var : 0.0f, vd = kd > 0 ? d.var : 0.0f;
+  const float va = kept(ka, a.var), vb = kept(kb, b.var), vc = kept(kc, c.var), vd = kept(kd, d.var);
   const float noise = (va + vb + vc + vd) / count;
   const float detail = kDetailFloor + at_least(spread - 2.0f * noise, 0.0f);
-  const float wa = ka > 0 ? 1.0f / (va + detail) : 0.0f, wb = kb > 0 ? 1.0f / (vb + detail) : 0.0f;
-  const float wc = kc > 0 ? 1.0f / (vc + detail) : 0.0f, wd = kd > 0 ? 1.0f / (vd + detail) : 0.0f;
+  const float wa = kept(ka, 1.0f / (va + detail)), wb = kept(kb, 1.0f / (vb + detail));
+  const float wc = kept(kc, 1.0f / (vc + detail)), wd = kept(kd, 1.0f / (vd + detail));
   const float total = wa + wb + wc + wd;
   const bool some = n > 0.0f;
-  return Parent{some ? (wa * ma + wb * mb + wc * mc + wd * md) / total : 0.0f, some ? 1.0f / total : infinity(),
-                detail};
+  const float precise = 1.0f / total;
+  return Parent{kept(some, (wa * ma + wb * mb + wc * mc + wd * md) / total), some ? precise : infinity(), detail};
 }
 
 // The top of the tree meets the prior.
