@@ -211,8 +211,8 @@ class _Walk:
             r = (tau / taus[k - 1]) ** 2 if k else 0.0
             state, spread = scene, tau * (1 - r) ** 0.5
             if self.drawing and spread > 0:
-                state = r * self.planes(work.fields[0]) if k else 0.0
-                state = state + (1 - r) * scene + spread * clock * self.noise(STREAM_STEP, k)
+                state = (1 - r) * scene + spread * clock * self.noise(STREAM_STEP, k)
+                state = state + r * self.planes(work.fields[0]) if k else state
             level = clock * tau
             self.planes(work.fields[0]).copy_(state)
             self.planes(work.fields[1]).copy_(level)

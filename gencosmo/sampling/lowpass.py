@@ -34,6 +34,8 @@ NODES = (1 / 1024, 1 / 128, 1 / 16, 1 / 4, 1.0)
 """Shares f of open modes for which there is a filter; 1 is no filter at all."""
 OPEN = 2 * math.pi * 2 * math.pi / (3 * math.sqrt(3))
 """Mean of the filter over all wavenumbers (cycles per pixel), over the square of its cut-off."""
+COARSE = 512
+"""Side of the grid of wavenumbers on which a cut-off is searched; larger planes have as good as the same."""
 LIGHT = 1e-3
 """A filter whose largest weight is below this is left out, and its weight given to the others."""
 
@@ -41,13 +43,18 @@ LIGHT = 1e-3
 @lru_cache(maxsize=32)
 def _filter(rows: int, cols: int, share: float) -> NDArray[np.float32]:
     """Square root of the spectrum of R for a share f: (rows, cols // 2 + 1)."""
-    k = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(cols)[None, :])
+    some = np.hypot(np.fft.fftfreq(min(rows, COARSE))[:, None], np.fft.fftfreq(min(cols, COARSE))[None, :])
     low, high = 1e-7, 1e3
     for _ in range(60):
         middle = np.sqrt(low * high)
-        low, high = (middle, high) if (1 / (1 + (k / middle) ** EXPONENT)).mean() < share else (low, middle)
+        low, high = (middle, high) if (1 / (1 + (some / middle) ** EXPONENT)).mean() < share else (low, middle)
+    k = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(cols)[None, :])
     spectrum = 1 / (1 + (k / middle) ** EXPONENT)
-    root: NDArray[np.float32] = np.sqrt(spectrum / spectrum.mean())[:, : cols // 2 + 1].astype(np.float32)
+    twice = np.full(k.shape[1], 2.0)  # columns of the whole spectrum that a column of the half one stands for
+    twice[0] = 1.0
+    twice[-1] = 1.0 if cols % 2 == 0 else 2.0
+    mean = float((spectrum * twice).sum() / (rows * cols))
+    root: NDArray[np.float32] = np.sqrt(spectrum / mean).astype(np.float32)
     return root
 
 
@@ -65,25 +72,29 @@ class LowPass:
     """
 
     def __init__(self, var: Tensor, share: Tensor, length: float = math.inf) -> None:
-        self.shape = (var.shape[-2], var.shape[-1])
-        hats = _hats(share.clamp(min=min(1.0, OPEN / (2 * math.pi * length) ** 2)))
-        # plane by plane: what one plane needs must not depend on the others
-        hats = torch.where(hats.amax((-2, -1), keepdim=True) > LIGHT, hats, 0.0)
-        self.roots = (var * hats / hats.sum(0)).sqrt()
-        self.kept = [b for b in range(len(NODES)) if bool((hats[b] > 0).any())]
+        self.var, self.shape = var, (var.shape[-2], var.shape[-1])
+        place = share.clamp(min(1.0, max(NODES[0], OPEN / (2 * math.pi * length) ** 2)), 1.0).log()
+        total = torch.zeros_like(var)
+        for b in range(len(NODES)):
+            total += _hat(place, b)
+        self.roots = {}
+        for b in range(len(NODES)):
+            root = (var * _hat(place, b) / total).sqrt()
+            if bool(root.any()):
+                self.roots[b] = root
 
     def __matmul__(self, planes: Tensor) -> Tensor:
         """``C x`` for planes (B, H, W)."""
         out = torch.zeros_like(planes)
-        for b in self.kept:
-            out += self.roots[b] * self._filtered(self.roots[b] * planes, b, 2)
+        for b, root in self.roots.items():
+            out += root * self._filtered(root * planes, b, 2)
         return out
 
     def draw(self, noise: Callable[[int], Tensor]) -> Tensor:
         """A draw from N(0, C); ``noise(b)`` gives white noise (B, H, W) for each filter."""
-        out = torch.zeros_like(self.roots[0])
-        for b in self.kept:
-            out += self.roots[b] * self._filtered(noise(b), b, 1)
+        out = torch.zeros_like(self.var)
+        for b, root in self.roots.items():  # one after the other: adding a filter that a plane has not changes no bit
+            out += root * self._filtered(noise(b), b, 1)
         return out
 
     def _filtered(self, planes: Tensor, b: int, power: int) -> Tensor:
@@ -94,13 +105,12 @@ class LowPass:
         return irfft2(spectrum, self.shape)
 
 
-def _hats(share: Tensor) -> Tensor:
-    """Weights (NODES, B, H, W) that interpolate between the filters, linear in log f."""
+def _hat(place: Tensor, b: int) -> Tensor:
+    """Weight (B, H, W) of one filter where ``log f`` is `place`: linear between neighbours, dropped where it is light
+    over a whole plane. What one plane needs does not depend on the others.
+    """
     nodes = [math.log(node) for node in NODES]
-    place = share.clamp(NODES[0], 1.0).log()
-    hats = []
-    for b, node in enumerate(nodes):
-        rise = (place - nodes[b - 1]) / (node - nodes[b - 1]) if b else torch.ones_like(place)
-        fall = (nodes[b + 1] - place) / (nodes[b + 1] - node) if b + 1 < len(nodes) else torch.ones_like(place)
-        hats.append(torch.minimum(rise, fall).clamp(0, 1))
-    return torch.stack(hats)
+    rise = (place - nodes[b - 1]) / (nodes[b] - nodes[b - 1]) if b else torch.ones_like(place)
+    fall = (nodes[b + 1] - place) / (nodes[b + 1] - nodes[b]) if b + 1 < len(nodes) else torch.ones_like(place)
+    hat = torch.minimum(rise, fall).clamp(0, 1)
+    return torch.where(hat.amax((-2, -1), keepdim=True) > LIGHT, hat, 0.0)

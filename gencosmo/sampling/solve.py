@@ -24,6 +24,8 @@ from gencosmo.windows import Canvas
 __all__ = ["Measurement", "Slope", "solve", "views"]
 
 Product = Callable[[Tensor], Tensor]
+GAINS = (-1, 0, 1, 2, 3, 4, 5, 6, 7, 8)
+"""Powers of ten for which the preconditioner has an inverse."""
 NUDGE = 0.3
 """Length, in levels, of the step over which a Jacobian's product is taken as a difference."""
 
@@ -137,36 +139,40 @@ def solve(
 
 
 def _preconditioner(measured: Measurement, root: Tensor, cov: Product) -> Product:
-    """Approximate inverse of the system: stationary but for the size of its diagonal.
+    """Approximate inverse of the system where its gain ``g = diag(S A C A^T S)`` varies over the image.
 
-    ``M = D (1 + q^2 P) D`` with the correlation P that the brightest pixel has with its neighbours, taken as that of
-    all (a circulant), and D such that the diagonal of M follows ``1 + S^2 (A C A^T)``.
+    Around a pixel the system is ``1 + g P`` with the correlation P that the pixel of highest gain has with its
+    neighbours, taken as a circulant; its inverse for a few gains, each where the gain is near:
+    ``sum_b sqrt(w_b) (1 + g_b P)^-1 sqrt(w_b)``.
     """
     operator, shape = measured.operator, measured.operator.shape_out
     count, pixels = root.shape[0], shape[0] * shape[1]
-    # row sums of A C A^T, at least proportional to its diagonal, and positive
+    # row sums of A C A^T: positive, and nearly proportional to its diagonal
     reach = operator.forward(cov(operator.adjoint(torch.ones_like(root)))).clamp(min=0)
     gain = root * root * reach
     peak = gain.reshape(count, -1).argmax(-1)
     unit = torch.zeros_like(root)
-    unit.view(count, pixels)[torch.arange(count), peak] = 1.0
+    unit.view(count, pixels)[torch.arange(count, device=root.device), peak] = 1.0
     near = operator.forward(cov(operator.adjoint(unit)))
-    self_ = near.view(count, pixels).gather(1, peak[:, None])[..., None].clamp(min=1e-30)
-    most = reach.view(count, pixels).gather(1, peak[:, None])[..., None].clamp(min=1e-30)
-    gain = gain * (self_ / most)
-    centred = torch.stack(
-        [
-            torch.roll(n, (-(i // shape[1]), -(i % shape[1])), (0, 1))
-            for n, i in zip(near / self_, peak.tolist(), strict=True)
-        ]
-    )
-    spectrum = rfft2(centred, shape).real.clamp(min=0)
-    level = gain.amax((-2, -1), keepdim=True)
-    inverse = 1 / (1 + level * spectrum)
-    scale = ((1 + level) / (1 + gain)).sqrt()
+    own = near.view(count, pixels).gather(1, peak[:, None])[..., None].clamp(min=1e-30)
+    gain = gain * own / reach.view(count, pixels).gather(1, peak[:, None])[..., None].clamp(min=1e-30)
+    width = shape[1]
+    centred = [
+        torch.roll(n, (-(i // width), -(i % width)), (0, 1)) for n, i in zip(near / own, peak.tolist(), strict=True)
+    ]
+    spectrum = rfft2(torch.stack(centred), shape).real.clamp(min=0)
+    place = gain.clamp(10.0 ** GAINS[0], 10.0 ** GAINS[-1]).log10()
+    parts = []
+    for exponent in GAINS:
+        hat = (1 - (place - exponent).abs()).clamp(min=0).sqrt()
+        if bool(hat.any()):
+            parts.append((hat, 1 / (1 + 10.0**exponent * spectrum)))
 
     def precondition(rest: Tensor) -> Tensor:
-        return scale * irfft2(rfft2(scale * rest, shape) * inverse, shape)
+        out = torch.zeros_like(rest)
+        for hat, inverse in parts:
+            out += hat * irfft2(rfft2(hat * rest, shape) * inverse, shape)
+        return out
 
     return precondition
 

@@ -29,6 +29,8 @@ LIGHT = 0.997
 """Share of a PSF's light whose reach the canvas adds around the image."""
 MARGIN_MAX = 48
 """Largest such reach (pixels of the image)."""
+AROUND = 6
+"""Pixels of the image around an unseen one from which its possible height is taken."""
 OFF_CENTRE = 0.15
 """Pixels of the image by which a PSF's centroid may miss its middle without a word."""
 
@@ -253,7 +255,12 @@ def _guess(measured: Measurement, scale: tuple[int, int], fine: NDArray[np.float
     sharpness = ndimage.gaussian_filter(np.abs(_zoomed(lost, scale)), width)
     noise = np.where(seen, 1 / np.sqrt(np.where(seen, ivar, 1.0)), 0.0)
     level = np.hypot(1.5 * math.sqrt(scale[0] * scale[1]) * np.kron(noise, np.ones(scale)), 2.0 * sharpness)
-    level[np.kron(~seen, np.ones(scale, bool))] = np.inf
+    # unseen pixels: as far off as what lies around them is high, not infinitely: a prior that knows nothing of a margin
+    # would let it vary without bounds, and the solver would have to put that right
+    height = ndimage.maximum_filter(np.abs(filled - np.median(filled[seen])) * seen, size=2 * AROUND + 1)
+    typical = float(np.median(noise[seen]))
+    hidden = np.kron(~seen, np.ones(scale, bool))
+    level[hidden] = np.kron(3.0 * np.hypot(height, typical), np.ones(scale))[hidden]
     return torch.from_numpy(first + _zoomed(lost, scale)).float(), torch.from_numpy(level).float()
 
 
