@@ -244,6 +244,16 @@ def test_the_command_line_on_channels_and_axes(tmp_path):
     assert "--channels 'x' is not a list of numbers" in done.stderr
 
 
+def test_scoring_reads_stacks_with_the_options(tmp_path):
+    path = zarr_file(tmp_path / "in.zarr", slide((64, 80)), "YX")
+    mask = mask_file(tmp_path, holes((64, 80)))
+    report = json.loads(call("score", path, "-o", tmp_path / "out", "--mask", mask, "--json").stdout)
+    assert list((tmp_path / "out").glob("in.zarr*.ecsv")) and "p_value" in json.dumps(report)
+    done = call("score", path, "-o", tmp_path / "b", "--mask", tmp_path / "none.tif", code=3)
+    assert "not_found" in done.stderr
+    call("score", tmp_path / "nothing.tif", "-o", tmp_path / "out", code=3)
+
+
 def test_images_and_results_are_written_alone(tmp_path):
     image = as_image(values((2, *SIZE), np.float32), holes()).replace(pixel_scale=0.5)
     for name in ("a.ome.tif", "a.ome.zarr"):

@@ -16,6 +16,8 @@ from gencosmo.io.atomic import check_output, write_atomic
 from gencosmo.io.build import empty_primary, image_hdu
 from gencosmo.io.catalog import ENDINGS, catalog, write_catalog, write_regions
 from gencosmo.io.fits import ReadOptions, read_fits
+from gencosmo.io.registry import format_of
+from gencosmo.io.stack_format import read_stack
 from gencosmo.result import Result
 from gencosmo.strips import explanation_strips
 from gencosmo.tasks.anomaly import score
@@ -184,14 +186,8 @@ def _one(
 
 
 def _read(path: str, options: ReadOptions) -> Image:
-    """With the options of the command line for FITS; other formats as they are."""
-    with open(path, "rb") if os.path.isfile(path) else _missing(path) as file:
-        fits = file.read(2) in (b"SI", b"\x1f\x8b")
-    return read_fits(path, options) if fits else read_image(path)
-
-
-def _missing(path: str) -> Any:
-    raise InputError(f"no such file: {path}", code="not_found")
+    """With the options of the command line."""
+    return read_fits(path, options) if format_of(path).name == "fits" else read_stack(path, options)
 
 
 def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, overwrite: bool) -> None:

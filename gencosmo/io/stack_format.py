@@ -8,6 +8,7 @@ import numpy as np
 
 from gencosmo.errors import InputError
 from gencosmo.image import Image
+from gencosmo.io.fits import ReadOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.pixels import Section
 from gencosmo.io.stack import open_stack
@@ -15,7 +16,7 @@ from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_result import write
 
-__all__ = ["read", "write"]
+__all__ = ["read", "read_stack", "write"]
 
 
 def read(
@@ -35,9 +36,21 @@ def read(
         `axes` when there are several times or depths and none is chosen.
     """
     limits = Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels)
-    asked = StackRead(limits=limits, times=None if t is None else (t,), depths=None if z is None else (z,), **options)
-    with open_stack(path, axes=asked.axes, image=asked.hdu, limit=limits.pixels) as stack:
-        reader = StackReader(stack, asked)
+    times, depths = (None if t is None else (t,)), (None if z is None else (z,))
+    return read_stack(path, StackRead(limits=limits, times=times, depths=depths, **options), section)
+
+
+def read_stack(path: str, options: ReadOptions, section: Section | None = None) -> Image:
+    """Read the channels of one time and depth as (C, H, W), with the options of a run.
+
+    Raises
+    ------
+    InputError
+        `axes` when there are several times or depths and none is chosen.
+    """
+    axes = options.axes if isinstance(options, StackRead) else None
+    with open_stack(path, axes=axes, image=options.hdu, limit=options.limits.pixels) as stack:
+        reader = StackReader(stack, options)
         try:
             return _joined(reader, section)
         finally:
