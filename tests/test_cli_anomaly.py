@@ -1,0 +1,100 @@
+"""`gencosmo score` and `rank` on files: what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from gencosmo.commands.rank import run_rank
+from gencosmo.commands.score import Outputs, Scoring, run_score
+from gencosmo.errors import InputError, UsageError
+from gencosmo.io.fits import ReadOptions
+
+SIDE = 32
+
+
+def write(path: Path, seed: int, *, hit: bool = False) -> Path:
+    image = (100 + 5 * np.random.default_rng(seed).standard_normal((SIDE, SIDE))).astype(np.float32)
+    if hit:
+        image[20, 11] += 500
+    fits.writeto(path, image)
+    return path
+
+
+def test_score_writes_what_is_asked_for(tmp_path: Path) -> None:
+    path, out = write(tmp_path / "a.fits", 0, hit=True), tmp_path / "out"
+    call = [sys.executable, "-m", "gencosmo.cli", "score", str(path), "-o", str(out), "--device", "cpu"]
+    done = subprocess.run(
+        [*call, "--regions", "--map", "--report", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["files"][0]
+    assert told["detections"] >= 1 and told["p_value_kind"] == "nominal" and told["p_value"] < 1e-6
+    assert {entry.name for entry in out.iterdir()} == {"a.fits.ecsv", "a.fits.reg", "a.fits.map.fits", "a.fits.png"}
+    first = Table.read(out / "a.fits.ecsv", format="ascii.ecsv")[0]
+    assert (round(first["x_0"]), round(first["y_0"])) == (11, 20) and "NOMINAL" in first["flags"]
+    shown = fits.getdata(out / "a.fits.map.fits", "GCM_ANOM")
+    assert np.unravel_index(np.abs(shown).argmax(), shown.shape) == (20, 11)
+    again = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert again.returncode == 2 and "exists" in again.stderr
+
+
+def test_rank_puts_the_odd_one_first_and_keeps_its_detector(tmp_path: Path) -> None:
+    cutouts, normals = tmp_path / "cutouts", tmp_path / "normals"
+    cutouts.mkdir()
+    normals.mkdir()
+    for seed in range(3):
+        write(cutouts / f"c{seed}.fits", seed, hit=seed == 1)
+    for seed in range(10, 22):
+        write(normals / f"n{seed}.fits", seed)
+    kept = str(tmp_path / "d.safetensors")
+    run_rank(
+        str(cutouts), str(tmp_path / "one"), Scoring(normals=str(normals), save=kept, tile=SIDE, device="cpu"),
+        ending="ecsv", top=2, overwrite=False, as_json=False,
+    )  # fmt: skip
+    table = Table.read(tmp_path / "one" / "ranked.ecsv", format="ascii.ecsv")
+    assert table["file"][0] == "c1.fits" and (np.diff(table["score"]) <= 0).all()
+    assert {"p_peaks", "p_pattern", "p_norms"} <= set(table.colnames)
+    assert (tmp_path / "one" / "ranked.png").is_file()
+    run_rank(
+        str(cutouts), str(tmp_path / "two"), Scoring(detector=kept, device="cpu"),
+        ending="csv", top=2, overwrite=False, as_json=False,
+    )  # fmt: skip
+    again = Table.read(tmp_path / "two" / "ranked.csv", format="ascii.csv")
+    assert np.allclose(again["score"], table["score"])
+
+
+def test_rank_without_normals_judges_each_by_the_others(tmp_path: Path) -> None:
+    cutouts = tmp_path / "cutouts"
+    cutouts.mkdir()
+    for seed in range(10):
+        write(cutouts / f"c{seed}.fits", seed, hit=seed == 4)
+    run_rank(
+        str(cutouts), str(tmp_path / "out"), Scoring(tile=SIDE, device="cpu"),
+        ending="ecsv", top=3, overwrite=False, as_json=False,
+    )  # fmt: skip
+    table = Table.read(tmp_path / "out" / "ranked.ecsv", format="ascii.ecsv")
+    assert len(table) == 10 and table["file"][0] == "c4.fits" and table["p_value"].min() >= 0.09
+
+
+def test_calls_that_cannot_work(tmp_path: Path) -> None:
+    path, out = str(write(tmp_path / "a.fits", 0)), str(tmp_path / "out")
+    with pytest.raises(UsageError, match="--catalog xlsx"):
+        run_score([path], Outputs(out, "xlsx"), Scoring(), ReadOptions())
+    with pytest.raises(UsageError, match="same name"):
+        run_score([path, path], Outputs(out), Scoring(), ReadOptions())
+    with pytest.raises(UsageError, match="two ways"):
+        run_score([path], Outputs(out), Scoring(detector="a", normals="b"), ReadOptions())
+    with pytest.raises(UsageError, match="needs --normals"):
+        run_score([path], Outputs(out), Scoring(save="a"), ReadOptions())
+    with pytest.raises(InputError, match="not a folder"):
+        run_rank(path, out, Scoring(), ending="ecsv", top=1, overwrite=False, as_json=False)
+    with pytest.raises(InputError, match="no such file"):
+        run_score([str(tmp_path / "b.fits")], Outputs(out), Scoring(), ReadOptions())
