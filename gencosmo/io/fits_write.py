@@ -215,7 +215,7 @@ class _Edits:
         if ref.file is not self.file and id(ref.file) not in self.partners:
             return False
         long, science = ([n for n in hdu.shape if n > 1] for hdu in (ref.hdu, layout.science))
-        return long == science or is_byte_mask(ref.hdu, layout.science)
+        return long == science or (layout.plane is None and is_byte_mask(ref.hdu, layout.science))
 
     def _tell(self, items: list[Filled]) -> None:
         """Say what a user may not expect of the output."""

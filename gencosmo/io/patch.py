@@ -50,13 +50,13 @@ def flag_estimated(plane: Pixels, where: NDArray[np.bool_], planes: MaskPlanes, 
         changed = plane.stored.copy()
         changed[where, bit // 8] |= np.uint8(1 << bit % 8)
         return plane.with_stored(changed)
+    info = np.iinfo(plane.stored.dtype)
+    if planes.estimated > info.max + int(plane.bzero):
+        return None
     values = plane.integers()[0][where] | planes.estimated
     if clear and planes.do_not_use is not None:
         values &= ~np.int64(planes.do_not_use)
     stored = values - int(plane.bzero)
-    info = np.iinfo(plane.stored.dtype)
-    if stored.size and (stored.max() > info.max or stored.min() < info.min):
-        return None
     return patched(plane, where, stored.astype(plane.stored.dtype))
 
 

@@ -81,6 +81,19 @@ def test_two_leading_axes_and_noise_and_mask_of_the_same_shape_or_of_one_plane(t
             assert out["GCM_FILL"].data.shape == (6, *SHAPE)
 
 
+@pytest.mark.parametrize(("dtype", "room"), [("i2", False), ("u4", True)])
+def test_a_mask_type_without_room_for_the_estimated_bit_stays_whole(tmp_path, dtype, room):
+    data, mask = cube(empty=(0,))
+    primary = fits.PrimaryHDU()
+    primary.header["TELESCOP"] = "JWST"
+    dq = mask.astype(dtype)
+    path = write(tmp_path / "a.fits", primary, fits.ImageHDU(data, name="SCI"), fits.ImageHDU(dq, name="DQ"))
+    repair(path, tmp_path / "b.fits")
+    with checked(tmp_path / "b.fits") as out:
+        assert np.array_equal(out["DQ"].data, np.where(mask, dq | 1 << 28, dq) if room else dq)
+        assert np.array_equal(out["GCM_FILL"].data, mask)
+
+
 def test_a_noise_plane_for_all_planes_stays(tmp_path):
     data, mask = cube()
     data[mask] = np.nan
