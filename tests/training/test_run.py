@@ -25,7 +25,7 @@ TINY = NetworkShape((8, 12), (1, 1))
 QUICK = Plan(shape=TINY, tiles=16, batch=4, calibration=3, device="cpu")
 
 
-def star_field(seed: int, side: int = 96) -> NDArray[np.float32]:
+def star_field(seed: int, side: int = 112) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     rows, cols = np.mgrid[:side, :side]
     image = np.full((side, side), 200.0)
@@ -113,7 +113,7 @@ def test_held_out_rows_are_never_trained_on() -> None:
     assert len(train_side) == len(held) == 3
     for whole, kept, back in zip(FRAMES, train_side, held, strict=True):
         assert np.array_equal(np.vstack([kept.flux, back.flux]), whole)
-        assert back.flux.shape[0] == 16
+        assert back.flux.shape[0] == 112 // 6
     with pytest.raises(InputError, match="nothing can be held out"):
         split_frames([Frame(np.zeros((20, 20), np.float32), "user")])
 
