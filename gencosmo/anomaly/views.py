@@ -169,7 +169,9 @@ def evidence_of(raw: Raw, widths: Widths | None, views: Sequence[str]) -> Eviden
     z = raw.z if widths is None else widths(raw.z, raw.var)
     stack = combine(z, raw.scored, raw.tiles)
     found = dict(raw.features)
-    found["peaks"] = np.concatenate([np.log1p(np.maximum(stack.peaks, 0)), _masses(z, raw.scored, raw.tiles)], axis=1)
+    found["peaks"] = stack.peaks
+    if "norms" in found:
+        found["norms"] = np.concatenate([found["norms"], _masses(z, raw.scored, raw.tiles)], axis=1)
     bare = raw.tiles.reduce(np.add, raw.scored.astype(np.float64)) / raw.tiles.reduce(np.add, np.ones(raw.scored.shape))
     enough = bare.reshape(-1, 1) >= LEAST_SCORED
     chosen = {name: np.where(enough, found[name], np.nan) for name in views if name in found}
