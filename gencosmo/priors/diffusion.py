@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gencosmo.errors import PriorError
+from gencosmo.errors import DeviceError, PriorError
 from gencosmo.ops.apply_kernels import apply_kernels
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA
 from gencosmo.ops.blend import blend_, blend_finish_
@@ -139,23 +139,45 @@ class DiffusionPrior:
         if not plan.room:
             plan.room = self._room(min(self._batch, plan.windows.shape[0]))
         done, room = 0, plan.room
-        for windows in self._batches(plan.windows):
-            if plan.watch is not None:
-                plan.watch(done, plan.windows.shape[0])
-            done += windows.shape[0]
-            mean, var = self.predict_windows(canvas.fields, canvas.layout, windows, world, room)
-            blend_(
-                mean,
-                var,
-                windows,
-                canvas.layout,
-                self.card.halo,
-                self.card.ramp,
-                canvas.mean,
-                canvas.var,
-                canvas.weight,
-            )
+        for batch in self._batches(plan.windows):
+            for windows, mean, var in self._predicted(canvas, batch, world, room):
+                if plan.watch is not None:
+                    plan.watch(done, plan.windows.shape[0])
+                done += windows.shape[0]
+                blend_(
+                    mean,
+                    var,
+                    windows,
+                    canvas.layout,
+                    self.card.halo,
+                    self.card.ramp,
+                    canvas.mean,
+                    canvas.var,
+                    canvas.weight,
+                )
         blend_finish_(canvas.mean, canvas.var, canvas.weight)
+
+    def _predicted(
+        self, canvas: Canvas, windows: Tensor, world: World, room: tuple[Tensor, ...]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Windows with their mean and variance; in halves where a device has no memory for all of them."""
+        found = None
+        try:
+            found = self.predict_windows(canvas.fields, canvas.layout, windows, world, room)
+        except torch.OutOfMemoryError:
+            if windows.shape[0] == 1:
+                raise DeviceError(
+                    f"{self.device} has no memory for one window of {self.grid.size}x{self.grid.size} pixels",
+                    code="device_oom",
+                    hint="free the device's memory, or use --device cpu",
+                ) from None
+        if found is not None:
+            yield windows, *found
+            return
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        for half in torch.split(windows, (windows.shape[0] + 1) // 2):
+            yield from self._predicted(canvas, half, world, room)
 
     def predict_windows(
         self, fields: Tensor, layout: Tensor, windows: Tensor, world: World, room: tuple[Tensor, ...] = ()

@@ -107,25 +107,42 @@ def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, flo
     return {name: float(torch.stack([t.quantile(share) for t in tiles]).median()) for name, share in shares.items()}
 
 
+def group_multipliers(
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, factors: Tensor, batches: int
+) -> dict[str, float]:
+    """Interval multipliers of large real frames, those of the group with the widest; empty where there are none.
+
+    Stamps centred on an object and simulated crowds have other tails than users' frames, and a user's instrument is
+    none of the training's: what holds for the worst of these has the best chance to hold there.
+    """
+    large = [frame for frame in frames if min(frame.flux.shape) >= settings.tile]
+    groups = sorted({frame.group for frame in large})
+    real = replace(settings, real_share=1.0)
+    found: dict[str, float] = {}
+    for group in groups:
+        mine = [frame for frame in large if frame.group == group]
+        seen = collect(network, mine, real, max(2, batches // len(groups)), plain=True)["frame"]
+        if int(seen.unknown.sum()) < MIN_HIDDEN * settings.batch:
+            continue
+        for name, value in interval_multipliers(seen, factors).items():
+            found[name] = max(value, found.get(name, 0.0))
+    return found
+
+
 def calibrate(
     network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, weights_sha256: str, batches: int = 300
 ) -> Calibration:
     """Measure a calibration on validation frames (and simulated tiles of another seed)."""
     residuals = collect(network.eval(), frames, settings, batches)
     tables = {world: factor_table(r) for world, r in residuals.items()}
-    # users' frames are large and real: stamps centred on an object and simulated crowds have other tails
-    large = [frame for frame in frames if min(frame.flux.shape) >= settings.tile]
-    if large:
-        real = replace(settings, real_share=1.0)
-        residuals["frame"] = collect(network, large, real, max(1, batches // 3), plain=True)["frame"]
+    quantiles = {world: interval_multipliers(residuals[world], tables[world]) for world in tables}
+    widest = group_multipliers(network, frames, settings, tables["frame"], batches // 3)
+    quantiles["frame"] = widest or quantiles["frame"]
     return Calibration(
         weights_sha256=weights_sha256,
         level_edges=LEVEL_EDGES,
         scale_edges=SCALE_EDGES,
         factors={world: [[round(v, 4) for v in row] for row in table.tolist()] for world, table in tables.items()},
-        quantiles={
-            world: {k: round(v, 4) for k, v in interval_multipliers(residuals[world], tables[world]).items()}
-            for world in tables
-        },
+        quantiles={world: {k: round(v, 4) for k, v in found.items()} for world, found in quantiles.items()},
         measured_on=f"{batches} batches of {settings.batch} validation tiles, seed {settings.seed + VALIDATION_SEED}",
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from gencosmo.errors import PriorError
+from gencosmo.errors import DeviceError, PriorError
 from gencosmo.priors import list_priors, load_prior
 from gencosmo.priors.cards import SHIPPED, Card
 from gencosmo.priors.diffusion import DiffusionPrior
@@ -55,6 +55,38 @@ def test_exact_pixels_are_returned_exactly(prior: DiffusionPrior) -> None:
     assert torch.allclose(mean[exact], z[exact], rtol=1e-6, atol=1e-6)
     assert bool((var[exact] == 0).all())
     assert bool((var[~exact] > 0).all())
+
+
+class Cramped(DiffusionPrior):
+    """A prior on a device with room for `most` windows at once."""
+
+    most = 2
+
+    @property
+    def _batch(self) -> int:
+        return 16
+
+    def predict_windows(self, fields: Tensor, layout: Tensor, windows: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+        if windows.shape[0] > self.most:
+            raise torch.OutOfMemoryError("no room")
+        return super().predict_windows(fields, layout, windows, *rest)  # type: ignore[arg-type]
+
+
+def test_a_full_device_gets_fewer_windows_at_once() -> None:
+    roomy, z = untrained(), sky()
+    cramped = Cramped(roomy.network, roomy.card)
+    sigma = torch.full_like(z, 0.5)
+    for got, wanted in zip(denoised(cramped, z, sigma), denoised(roomy, z, sigma), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_device_without_room_for_one_window_is_told() -> None:
+    roomy, z = untrained(), sky(1)
+    cramped = Cramped(roomy.network, roomy.card)
+    cramped.most = 0
+    with pytest.raises(DeviceError, match="no memory for one window of 96x96") as told:
+        denoised(cramped, z, torch.ones_like(z))
+    assert told.value.code == "device_oom"
 
 
 @pytest.mark.parametrize("level", [0.01, 0.1, 1.0, 5.0, 20.0, 80.0])
