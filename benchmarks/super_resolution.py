@@ -238,10 +238,9 @@ def half_light(image: Array, centre: tuple[float, float], pixel: float, reach: f
     """Radius (arcsec) that holds half of the light within `reach` (arcsec)."""
     rows, cols = np.indices(image.shape)
     radius = np.hypot(rows - centre[0], cols - centre[1]) * pixel
-    order = np.argsort(radius, axis=None)
-    r, light = radius.ravel()[order], np.cumsum(image.ravel()[order])
-    light = light[r <= reach]
-    return float(np.interp(0.5, np.maximum.accumulate(light) / light.max(), r[r <= reach]))
+    edges = np.arange(0, reach, pixel / 2)
+    curve = np.array([(image * np.clip((edge - radius) / pixel + 0.5, 0, 1)).sum() for edge in edges])
+    return float(np.interp(0.5, np.maximum.accumulate(curve) / curve.max(), edges))
 
 
 def run_pairs(options: argparse.Namespace) -> dict[str, object]:
