@@ -10,6 +10,7 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from gencosmo.cli import app
+from gencosmo.errors import UsageError
 
 from .io.files import (
     SHAPE,
@@ -319,3 +320,13 @@ def test_pack_makes_planes_of_network_flux(tmp_path):
     assert 0.7 < np.nanstd(flux[0][:10]) < 1.5, "noise one, background zero"
     assert abs(np.nanmedian(flux[0])) < 0.5
     assert run("pack", damaged(tmp_path / "a.fits"), "-o", tmp_path / "p.npz").exit_code == 2
+
+
+def test_the_prior_follows_the_format_of_the_inputs():
+    from gencosmo.commands.reading import prior_for
+
+    assert prior_for(["a.fits", "b.fits.gz"], "auto") == "sky"
+    assert prior_for(["a.ome.tif", "b.zarr/"], "auto") == "cells"
+    assert prior_for(["a.tif"], "sky") == "sky"
+    with pytest.raises(UsageError, match="different priors: cells, sky"):
+        prior_for(["a.fits", "b.tif"], "auto")

@@ -8,6 +8,7 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    AutoPrior,
     Debug,
     Find,
     Grow,
@@ -61,7 +62,7 @@ def score(
     grow: Grow = None,
     find: Find = None,
     max_pixels: MaxPixels = None,
-    prior: Prior = "sky",
+    prior: AutoPrior = "auto",
     target: Target = "frame",
     seed: Annotated[int, typer.Option(help="Seed of the noise under which soft scales look.")] = 0,
     device: Device = "auto",
@@ -72,7 +73,7 @@ def score(
 ) -> None:
     """Find what does not belong in images: maps, catalogues, regions, and pictures that say why."""
     with reporting(debug=debug, as_json=as_json):
-        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.reading import prior_for, read_options
         from gencosmo.commands.score import Outputs, Scoring, run_score
 
         read = read_options(
@@ -82,7 +83,7 @@ def score(
         run_score(
             list(inputs),
             Outputs(out, catalog, regions, maps, report, threshold, least_pixels, rate, overwrite),
-            Scoring(prior, target, tile, seed, device, normals, detector, save_detector),
+            Scoring(prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector),
             read,
             as_json=as_json,
             progress=progress,

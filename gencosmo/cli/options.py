@@ -12,6 +12,9 @@ Inputs = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON report to stdout.")]
 Prior = Annotated[str, typer.Option(help="Prior by name, or path of its card.")]
+AutoPrior = Annotated[
+    str, typer.Option("--prior", help="Prior by name, or path of its card; auto: sky for FITS, cells for others.")
+]
 Hdu = Annotated[
     str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
 ]

@@ -8,6 +8,7 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    AutoPrior,
     Debug,
     Find,
     Grow,
@@ -16,7 +17,6 @@ from gencosmo.cli.options import (
     Mask,
     MaskPlanes,
     MaxPixels,
-    Prior,
     Profile,
     Weight,
     WeightType,
@@ -37,7 +37,7 @@ def validate(
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
     find: Find = None,
-    prior: Prior = "sky",
+    prior: AutoPrior = "auto",
     kinds: Annotated[
         str | None, typer.Option(metavar="A,B", help="Holes: own, hits, cosmic, columns, bleed, discs, random.")
     ] = None,
@@ -54,7 +54,7 @@ def validate(
 ) -> None:
     """Hide good pixels of an image, fill them, and tell how well that went beside classical fillers."""
     with reporting(debug=debug, as_json=as_json):
-        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.reading import prior_for, read_options
         from gencosmo.commands.validate import Asked, run_validate
 
         read = read_options(
@@ -62,7 +62,7 @@ def validate(
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
         )  # fmt: skip
         asked = Asked(
-            prior=prior, kinds=None if kinds is None else tuple(kinds.split(",")), pixels=pixels, minutes=minutes,
-            seed=seed, device=device,
+            prior=prior_for([image], prior), kinds=None if kinds is None else tuple(kinds.split(",")), pixels=pixels,
+            minutes=minutes, seed=seed, device=device,
         )  # fmt: skip
         run_validate(image, read, asked, picture=report, overwrite=overwrite, as_json=as_json, progress=progress)

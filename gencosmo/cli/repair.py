@@ -8,6 +8,7 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    AutoPrior,
     Axes,
     Channels,
     Debug,
@@ -20,7 +21,6 @@ from gencosmo.cli.options import (
     MaskPlanes,
     MaxFill,
     MaxPixels,
-    Prior,
     Profile,
     Saturation,
     Strict,
@@ -47,7 +47,7 @@ def inpaint(
     channels: Channels = None,
     axes: Axes = None,
     saturation: Saturation = None,
-    prior: Prior = "sky",
+    prior: AutoPrior = "auto",
     target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
@@ -75,7 +75,7 @@ def inpaint(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.commands.inpaint import Run, run_inpaint
-        from gencosmo.commands.reading import read_options, write_options
+        from gencosmo.commands.reading import prior_for, read_options, write_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
@@ -83,7 +83,7 @@ def inpaint(
             channels=channels, axes=axes, saturation=saturation,
         )  # fmt: skip
         job = Job(
-            prior=prior,
+            prior=prior_for(inputs, prior),
             target=cast(Literal["frame", "scene"], target),  # Job refuses anything else
             samples=samples,
             steps=steps,
@@ -113,7 +113,7 @@ def check(
     channels: Channels = None,
     axes: Axes = None,
     saturation: Saturation = None,
-    prior: Prior = "sky",
+    prior: AutoPrior = "auto",
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     as_json: AsJson = False,
@@ -124,11 +124,12 @@ def check(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.commands.check import run_check
-        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.reading import prior_for, read_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
             channels=channels, axes=axes, saturation=saturation,
         )  # fmt: skip
-        run_check(list(inputs), Job(prior=prior, max_fill=max_fill, read=read), as_json=as_json, strict=strict)
+        job = Job(prior=prior_for(inputs, prior), max_fill=max_fill, read=read)
+        run_check(list(inputs), job, as_json=as_json, strict=strict)

@@ -8,6 +8,7 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
+    AutoPrior,
     Axes,
     Channels,
     Debug,
@@ -18,7 +19,6 @@ from gencosmo.cli.options import (
     MaskPlanes,
     MaxFill,
     MaxPixels,
-    Prior,
     Profile,
     Strict,
     Weight,
@@ -58,7 +58,7 @@ def super_resolve(
     grow: Grow = None,
     channels: Channels = None,
     axes: Axes = None,
-    prior: Prior = "sky",
+    prior: AutoPrior = "auto",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = deterministic mean.")] = 8,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")] = 0,
@@ -79,7 +79,7 @@ def super_resolve(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.batch.job import Finer
-        from gencosmo.commands.reading import read_options
+        from gencosmo.commands.reading import prior_for, read_options
         from gencosmo.commands.super_resolve import Run, parse_scale, run_super_resolve
         from gencosmo.io.fits_write import WriteOptions
 
@@ -90,7 +90,7 @@ def super_resolve(
         )  # fmt: skip
         job = Job(
             op="super_resolve",
-            prior=prior,
+            prior=prior_for(inputs, prior),
             target="scene",
             samples=samples,
             steps=steps,

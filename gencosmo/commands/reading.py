@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -12,9 +13,33 @@ from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.ngff import check_version
+from gencosmo.io.registry import named_format
 from gencosmo.io.stack_options import StackRead, StackWrite
 
-__all__ = ["parse_channels", "parse_find", "read_options", "write_options"]
+__all__ = ["parse_channels", "parse_find", "prior_for", "read_options", "write_options"]
+
+PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells"}
+"""The prior for each file format when none is named."""
+
+
+def prior_for(inputs: Iterable[str], prior: str) -> str:
+    """Return `prior`, or for "auto" the one for the inputs' format.
+
+    Raises
+    ------
+    UsageError
+        When the inputs are of formats with different priors.
+    """
+    if prior != "auto":
+        return prior
+    formats = [named_format(path) for path in inputs]
+    names = {PRIORS[found.name] if found is not None else "sky" for found in formats}
+    if len(names) > 1:
+        raise UsageError(
+            f"the inputs are of formats with different priors: {', '.join(sorted(names))}",
+            hint="run them apart, or name one with --prior",
+        )
+    return names.pop() if names else "sky"
 
 
 def read_options(

@@ -232,8 +232,9 @@ def _core(prepared: Prepared) -> Tensor:
     """
     core, canvas = prepared.image.meta.get("core"), prepared.canvas
     inside = torch.full((canvas.size,), core is None, dtype=torch.bool)
-    for channel in range(prepared.image.shape[0] if core is not None else 0):
-        canvas.view(inside, channel)[core[1:]] = True
+    if core is not None:
+        for channel in range(prepared.image.shape[0]):
+            canvas.view(inside, channel)[core[1:]] = True
     return inside.to(canvas.device)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gencosmo.errors import InputError
 from gencosmo.ops.apply_kernels import applied_kernels
 from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import Calibration
@@ -104,6 +105,12 @@ def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, flo
     counts = torch.bincount(numbers, minlength=1)
     tiles = [tile for tile in torch.split(z, counts.tolist()) if tile.numel() >= MIN_HIDDEN]
     shares = {"68": math.erf(math.sqrt(0.5)), "95": 0.95}
+    if not tiles:
+        raise InputError(
+            f"no validation tile has {MIN_HIDDEN} hidden pixels: nothing to measure intervals on",
+            code="too_small",
+            hint="calibrate on more batches or larger frames",
+        )
     return {name: float(torch.stack([t.quantile(share) for t in tiles]).median()) for name, share in shares.items()}
 
 
