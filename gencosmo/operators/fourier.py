@@ -18,18 +18,23 @@ ALONE = 1 << 14
 def rfft2(planes: Tensor, grid: tuple[int, int]) -> Tensor:
     """Spectra (B, rows, cols // 2 + 1) of planes (B, H, W), continued by zeros to `grid`."""
     if planes.device.type == "cpu" and planes.shape[0] == 1 and grid[0] * grid[1] < ALONE:
-        return torch.fft.rfft2(torch.cat([planes, planes]), s=grid)[:1]
+        alone: Tensor = torch.fft.rfft2(torch.cat([planes, planes]), s=grid)[:1]
+        return alone
     if planes.device.type == "cpu" and grid[0] * grid[1] >= ALONE:
         return torch.stack([torch.fft.rfft2(one, s=grid) for one in planes])
-    return torch.fft.rfft2(planes, s=grid)
+    spectra: Tensor = torch.fft.rfft2(planes, s=grid)
+    return spectra
 
 
 def irfft2(spectra: Tensor, grid: tuple[int, int]) -> Tensor:
     """Planes (B, rows, cols) of spectra (B, rows, cols // 2 + 1)."""
     if spectra.device.type != "cpu":
-        return torch.fft.irfft2(spectra, s=grid)
+        planes: Tensor = torch.fft.irfft2(spectra, s=grid)
+        return planes
     if grid[0] * grid[1] >= ALONE:
         return torch.stack([torch.fft.irfft2(one, s=grid) for one in spectra])
     if spectra.shape[0] == 1:
-        return torch.fft.irfft2(torch.cat([spectra, spectra]), s=grid)[:1]
-    return torch.fft.irfft2(spectra, s=grid)
+        alone: Tensor = torch.fft.irfft2(torch.cat([spectra, spectra]), s=grid)[:1]
+        return alone
+    planes = torch.fft.irfft2(spectra, s=grid)
+    return planes

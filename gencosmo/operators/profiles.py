@@ -92,7 +92,7 @@ def _sampled(profile: object, size: int) -> Array:
     radius = np.hypot(offsets[:, None], offsets[None, :])
     values: Array = profile(radius)  # type: ignore[operator]
     values = values.reshape(size, SUBPIXELS, size, SUBPIXELS).mean((1, 3))
-    return values / values.sum()
+    return np.asarray(values / values.sum())
 
 
 def psf_centre(psf: NDArray[np.floating]) -> tuple[float, float]:
@@ -141,7 +141,7 @@ def fine_psf(psf: NDArray[np.floating], scale: tuple[int, int]) -> Array:
     values = np.asarray(psf, np.float64)
     for axis, factor in enumerate(scale):
         values = _finer_axis(values, axis, int(factor))
-    return values / values.sum()
+    return np.asarray(values / values.sum())
 
 
 def _finer_axis(values: Array, axis: int, factor: int) -> Array:
