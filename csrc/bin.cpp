@@ -11,6 +11,7 @@ namespace {
 template <int64_t kFactor>
 void bin_row(const BinArgs& a, int64_t row) {
   const int64_t k = kFactor > 0 ? kFactor : a.factor, stride = a.width * k;
+  if (stride == 0) return;  // an empty tensor has no memory to copy
   const float* from = a.from + row * k * stride;
   float* to = a.to + row * a.width;
   for (int64_t x = 0; x < a.width; ++x) {
@@ -25,6 +26,7 @@ void bin_row(const BinArgs& a, int64_t row) {
 template <int64_t kFactor>
 void spread_row(const BinArgs& a, int64_t row) {
   const int64_t k = kFactor > 0 ? kFactor : a.factor, stride = a.width * k;
+  if (stride == 0) return;  // an empty tensor has no memory to copy
   const float* from = a.from + row * a.width;
   float* to = a.to + row * k * stride;
 #pragma GCC ivdep
