@@ -30,7 +30,7 @@ PART, PARTS = 20, 6
 """Least side of the parts of a frame that structure is looked for in, and most of them along a side."""
 PROFILE_FLOOR = 0.3
 """The same for the steps of a profile."""
-SLACK = {"neighbours": 1.0, "structure": 0.08, "direction": 0.8, "mosaic": 0.4, "steps": 0.1}
+SLACK = {"neighbours": 1.0, "structure": 0.2, "direction": 0.8, "mosaic": 0.4, "steps": 0.1}
 """Room beyond the training frames: there are more ordinary frames than anybody trains on."""
 
 STATISTICS: dict[str, str] = {
