@@ -19,6 +19,7 @@ import torch
 
 import gencosmo
 from benchmarks.large_frame import frame
+from gencosmo.commands.memory import keep_memory
 from gencosmo.ops._tuning import cpu_name
 from gencosmo.priors import load_prior
 
@@ -43,6 +44,7 @@ def measure(side: int, samples: int, steps: int | None, profile: bool) -> dict[s
     image, mask = frame(side, 0.005)
     prior = load_prior("sky", device="cpu")
     torch.set_num_threads(1)
+    keep_memory()  # as the command line does
     wanted = {"samples": samples, "prior": prior, **({"steps": steps} if steps else {})}
     gencosmo.inpaint(image[:128, :128], mask[:128, :128], **wanted)  # first calls load and choose
     seconds = timed(prior.network)

@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+from gencosmo.commands.memory import keep_memory
 from gencosmo.errors import Cancelled, GencosmoError, PartialFailure, UsageError
 
 __all__ = [
@@ -58,6 +59,7 @@ def print_error(error: GencosmoError, *, where: str = "") -> None:
 @contextmanager
 def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     """Turn what a command raises into a message and an exit code; with `debug`, show the traceback too."""
+    keep_memory()
     try:
         yield
     except GencosmoError as error:
