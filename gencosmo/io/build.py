@@ -29,7 +29,7 @@ _BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
 
 _IN_MEMORY = 1 << 27
-_STEP = 1 << 24
+_STEP = 1 << 20
 
 
 class Spool:

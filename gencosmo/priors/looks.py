@@ -26,11 +26,13 @@ MANY = 10
 """Frames from which on single ones do not set a range."""
 LEAST_STEP = 1e-3
 """Values that are rounded more finely than this, in network flux, count as continuous."""
+PEAKED = 4.0
+"""The 99.5 % quantile over the 90 % one, both above the 5 % one, from which on a frame is a field of peaks."""
 PART, PARTS = 20, 6
 """Least side of the parts of a frame that structure is looked for in, and most of them along a side."""
 PROFILE_FLOOR = 0.3
 """The same for the steps of a profile."""
-SLACK = {"neighbours": 1.0, "structure": 0.2, "direction": 0.8, "mosaic": 0.4, "steps": 0.1}
+SLACK = {"neighbours": 1.0, "structure": 0.3, "direction": 0.8, "mosaic": 0.4, "steps": 0.1}
 """Room beyond the training frames: there are more ordinary frames than anybody trains on."""
 
 STATISTICS: dict[str, str] = {
@@ -60,10 +62,17 @@ def _difference(flux: Float, good: Mask, lag: int) -> float:
     return float(np.mean([np.median(_differences(flux, good, lag, axis)) for axis in (0, 1)]))
 
 
+def _peaked(flux: Float, good: Mask) -> bool:
+    """Whether the brightest pixels stand far above the bright ones, as in a field of stars and not on the Sun."""
+    low, bright, brightest = np.quantile(flux[good], (0.05, 0.9, 0.995))
+    return bool(brightest - low > PEAKED * max(bright - low, FLOOR))
+
+
 def _structure(flux: Float, good: Mask) -> float:
     """Median difference 4 pixels apart over that 2 pixels apart, in octaves: 0 for noise, 1 for smooth structure.
 
-    Of the middle one of up to 6x6 parts of the frame: one galaxy does not fill them all, the Sun does.
+    Of the middle one of up to 6x6 parts of the frame: one galaxy does not fill them all, the Sun does. A crowd of stars
+    does as well, and counts half.
     """
     found = []
     for rows in np.array_split(np.arange(flux.shape[0]), np.clip(flux.shape[0] // PART, 1, PARTS)):
@@ -71,7 +80,7 @@ def _structure(flux: Float, good: Mask) -> float:
             part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
             if good[part].mean() > 0.5:
                 found.append(_log_ratio(_difference(flux[part], good[part], 4), _difference(flux[part], good[part], 2)))
-    return float(np.median(found)) if found else 0.0
+    return float(np.median(found)) * (0.5 if _peaked(flux, good) else 1.0) if found else 0.0
 
 
 def _profile(flux: Float, good: Mask, axis: int) -> Float:
