@@ -176,7 +176,7 @@ def _describe(image: Image) -> dict[str, Any]:
 
 
 def _provenance(file: FitsFile, layout: Layout, job: Job, seed: int, known: Any, run: str) -> dict[str, str]:
-    from gencosmo.batch.one import package_version
+    from gencosmo.io.provenance import package_version
 
     return {
         "GCMVERS": package_version(),

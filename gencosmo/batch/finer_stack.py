@@ -15,9 +15,10 @@ from gencosmo.batch.finer import load_psf
 from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.image import Image, require_signal
-from gencosmo.io.stack import Stack, open_stack
+from gencosmo.io.stack import Stack
 from gencosmo.io.stack_finer import FinerStack, write_finer_stack
 from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_write import read_rows
 from gencosmo.io.storage import check_place
@@ -131,7 +132,7 @@ def _run(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
 
 
 def _words(job: Job, result: Result, run: str, parent: str) -> dict[str, str]:
-    from gencosmo.batch.one import package_version
+    from gencosmo.io.provenance import package_version
 
     return {
         "GCMVERS": package_version(),

@@ -17,11 +17,12 @@ from gencosmo.flags import count
 from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
+from gencosmo.io.provenance import package_version
 from gencosmo.io.registry import format_of, open_session
 from gencosmo.io.session import Session
 from gencosmo.result import Result
 
-__all__ = ["STRICT", "package_version", "process_file", "run_file"]
+__all__ = ["STRICT", "process_file", "run_file"]
 
 STRICT = ("out_of_domain", "hole_too_large")
 """Warnings that `strict` turns into errors: the prior was not validated for what it did."""
@@ -248,16 +249,6 @@ def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result
         "GCMFIND": ",".join(job.read.find),
         "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
     }
-
-
-def package_version() -> str:
-    """Return the installed version, "uninstalled" in a bare checkout."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("gencosmo")
-    except PackageNotFoundError:
-        return "uninstalled"
 
 
 def _check_finished(session: Session, report: FileReport, job: Job) -> None:

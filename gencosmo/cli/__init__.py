@@ -46,7 +46,7 @@ for _command in COMMANDS:
 
 def _version(value: bool) -> None:
     if value:
-        from gencosmo.batch.one import package_version
+        from gencosmo.io.provenance import package_version
 
         print(f"gencosmo {package_version()}")
         raise typer.Exit

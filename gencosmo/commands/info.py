@@ -12,8 +12,8 @@ __all__ = ["card_lines", "card_words", "info_lines", "info_words"]
 
 def info_words() -> dict[str, Any]:
     """Return versions, priors and layouts in plain words."""
-    from gencosmo.batch.one import package_version
     from gencosmo.io.profiles import PROFILES
+    from gencosmo.io.provenance import package_version
     from gencosmo.io.registry import FORMATS
     from gencosmo.priors.cards import shipped_names
 

@@ -13,7 +13,7 @@ from gencosmo.io.build import sealed
 from gencosmo.io.cards import Cards, Value, format_card
 from gencosmo.io.hdus import FitsFile
 
-__all__ = ["provenance_hdu", "read_provenance"]
+__all__ = ["package_version", "provenance_hdu", "read_provenance"]
 
 
 def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> list[bytes]:
@@ -36,6 +36,16 @@ def provenance_hdu(rows: Sequence[Mapping[str, str]]) -> list[bytes]:
     cards.append(("EXTNAME", "GCM_PROV", "what gencosmo did"))
     data = b"".join(text.ljust(width, b"\0") for row in texts for text, width in zip(row, widths, strict=True))
     return sealed(Cards("".join(format_card(*card) for card in cards).encode()), data)
+
+
+def package_version() -> str:
+    """Return the installed version, "uninstalled" in a bare checkout."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gencosmo")
+    except PackageNotFoundError:
+        return "uninstalled"
 
 
 def read_provenance(file: FitsFile) -> list[dict[str, str]]:

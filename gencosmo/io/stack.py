@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, UsageError, digits
+from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, digits
 from gencosmo.io.axes import Axes, Plane, Section
 
-__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "open_stack", "size_in_um", "split_name"]
+__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "size_in_um", "split_name"]
 
 LARGEST = 1 << 33
 """Pixels of the largest plane that is accepted; work on it is done in blocks."""
@@ -172,49 +172,6 @@ def split_name(text: str) -> tuple[str, str | None]:
         path, _, name = text[:-1].rpartition("[")
         return path, name
     return text, None
-
-
-def open_stack(
-    path: str, *, axes: str | None = None, image: str | int | None = None, limit: int, mask: bool = False
-) -> Stack:
-    """Open a file of any format with axes.
-
-    Parameters
-    ----------
-    path : str
-    axes : str, optional
-        What the user says the stored axes are.
-    image : str or int, optional
-        Which image of the file: number of the TIFF series; path in a Zarr hierarchy.
-    limit : int
-        Largest number of pixels decoded at a time.
-    mask : bool
-        A mask: boolean values are accepted too.
-
-    Raises
-    ------
-    InputError, UsageError
-    """
-    from gencosmo.io.registry import format_of
-
-    name = format_of(path).name
-    if name == "fits":
-        raise UsageError(f"{path} is a FITS file, expected TIFF, OME-Zarr, PNG or JPEG", code="format")
-    if name == "tiff":
-        from gencosmo.io.tiff import TiffStack
-
-        return TiffStack(path, axes, image, limit, mask)
-    if name == "zarr":
-        from gencosmo.io.zarr import ZarrStack
-
-        return ZarrStack(path, axes, image, limit, mask)
-    if name == "picture":
-        from gencosmo.io.picture import PictureStack
-
-        return PictureStack(path, axes, limit)
-    from gencosmo.io.bioio import BioStack
-
-    return BioStack(path, axes, image, limit)
 
 
 def warn(text: str, code: str) -> None:

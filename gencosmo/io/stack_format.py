@@ -11,8 +11,8 @@ from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.pixels import Section
-from gencosmo.io.stack import open_stack
 from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_result import write
 

@@ -15,7 +15,8 @@ from gencosmo.flags import FILL_BITS, bits, count
 from gencosmo.image import Image
 from gencosmo.io.axes import Plane, Section
 from gencosmo.io.fits import ReadOptions
-from gencosmo.io.stack import Stack, open_stack, split_name
+from gencosmo.io.stack import Stack, split_name
+from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 
 __all__ = ["Companion", "StackReader", "grown_flags"]

@@ -20,8 +20,9 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.painted import Output
 from gencosmo.io.registry import named_format
 from gencosmo.io.repairs import Repairs
-from gencosmo.io.stack import Details, Stack, open_stack
+from gencosmo.io.stack import Details, Stack
 from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_write import side_name, write_output
 from gencosmo.io.storage import check_place, put_in_place, storage_errors

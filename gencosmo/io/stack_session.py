@@ -26,8 +26,9 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.registry import named_format
 from gencosmo.io.repairs import Repairs
 from gencosmo.io.session import Fingerprint
-from gencosmo.io.stack import Stack, open_stack
+from gencosmo.io.stack import Stack
 from gencosmo.io.stack_image import StackReader
+from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_write import Output, read_rows, write_output
 from gencosmo.io.storage import check_place, storage_errors
