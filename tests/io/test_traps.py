@@ -23,7 +23,6 @@ from .test_write import checked, repair
 
 TESTS = Path(__file__).parent.parent
 HERE = "io/test_traps.py"
-LATER = "super-resolution through a known PSF is a task of its own, not built yet: no pixel grid changes here"
 
 TRAPS = {
     1: ["io/test_write.py::test_trap_1_compressed_planes_come_back_exact",
@@ -42,7 +41,8 @@ TRAPS = {
     10: ["io/test_write.py::test_trap_10_14_the_header_keeps_its_cards_and_its_wcs"],
     11: ["io/test_wcs.py::test_trap_11_pc_and_cd_that_disagree_are_told",
          f"{HERE}::test_trap_11_inpaint_tells_and_strict_refuses"],
-    12: LATER,
+    12: ["tasks/test_super_resolve.py::test_flux_modes", "tasks/test_super_resolve.py::test_units_say_the_flux_mode",
+         "tasks/test_super_resolve.py::test_flux_of_a_source_is_kept"],
     13: ["io/test_wcs.py::test_trap_13_a_singular_matrix_is_told"],
     14: ["io/test_write.py::test_trap_10_14_the_header_keeps_its_cards_and_its_wcs"],
     15: ["io/test_wcs.py::test_trap_15_sip_terms_without_sip_in_ctype"],
@@ -76,7 +76,6 @@ TRAPS = {
 """Numbers of the table; a text says why a row has no test yet."""
 
 SERVICE = "of the service, which is not built yet"
-MICRO = "of microscopy formats, which are not read yet"
 BAD_INPUT = {
     "empty, PNG, no END, garbage": ["io/test_structure.py::test_bad_files"],
     "truncated data": ["io/test_structure.py::test_bad_files", "io/test_structure.py::test_a_truncated_gzip_file"],
@@ -95,10 +94,11 @@ BAD_INPUT = {
     "variance zero, negative, NaN": ["io/test_layouts.py::test_trap_22_masked_is_nan_or_bits_or_no_variance"],
     "float16, complex, bool": ["test_image.py::test_other_types_are_refused"],
     "smaller than the model tile": ["test_cli.py::test_bad_input_exits_3_with_code_and_text_and_no_traceback"],
-    "unknown BUNIT": LATER,
+    "unknown BUNIT": ["tasks/test_super_resolve.py::test_unknown_units_ask"],
     "PC and CD disagree, singular CD": [f"{HERE}::test_trap_11_inpaint_tells_and_strict_refuses",
                                         "test_cli_files.py::test_check_tells_the_wcs_and_the_memory"],
-    "factor not offered": LATER,
+    "factor not offered": ["tasks/test_super_resolve.py::test_faults_are_told",
+                           "test_cli_super_resolve.py::test_what_is_refused_leaves_nothing"],
     "unknown model": ["test_batch.py::test_an_unknown_prior_is_told_before_anything_is_read"],
     "pixel scale outside the card": ["tasks/test_inpaint.py::test_large_holes_and_foreign_scales_are_told"],
     "options out of range": ["test_batch.py::test_options_out_of_range", "test_cli.py::test_usage_exits_2"],
@@ -115,7 +115,7 @@ BAD_INPUT = {
     "output exists": ["test_cli.py::test_usage_exits_2"],
     "output is the input": ["io/test_write.py::test_outputs_that_are_refused"],
     "OME-TIFF without axes": ["io/test_axes.py::test_unnamed_axes_are_an_error_with_an_example"],
-    "RGB into one channel": MICRO,
+    "RGB into one channel": ["io/test_tiff_bad.py::test_masks_of_a_plane_of_all_planes_and_of_labels"],
 }  # fmt: skip
 
 
