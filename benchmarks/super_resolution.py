@@ -324,8 +324,18 @@ def run_known_answer(options: argparse.Namespace) -> dict[str, object]:
     import sys
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from gencosmo.sampling import linear
+    from gencosmo.sampling.lowpass import LowPass
     from tests.sampling.linear_cases import build, evaluate
 
+    class Diagonal(LowPass):
+        """The predicted variance alone, as decision 0008 compares it."""
+
+        def __init__(self, var: object, share: object, length: float) -> None:
+            super().__init__(var, share * 0 + 1, length)  # type: ignore[arg-type,operator]
+
+    if options.diagonal:
+        linear.LowPass = Diagonal  # type: ignore[misc]
     out: dict[str, object] = {}
     for mode, evaluations in (("fast", 16), ("fast", 32), ("quality", 16)):
         scores = evaluate(build(options.noise), evaluations=evaluations, samples=options.samples, mode=mode)  # type: ignore[arg-type]
@@ -345,6 +355,7 @@ def main() -> None:
     parser.add_argument("--mode", default="fast")
     parser.add_argument("--prior", default="sky")
     parser.add_argument("--noise", type=float, default=0.05)
+    parser.add_argument("--diagonal", action="store_true", help="known answer with diag(V) as covariance")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--picture")
     parser.add_argument("--json")
