@@ -36,8 +36,8 @@ void neighbours(const float* x0, int64_t y, int64_t x, int64_t n, int64_t height
   }
 }
 
-// sum_k (w_k - mean w) (x0_k - m) for n pixels.
-void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, int64_t n, float* dot) {
+// sum_k (w_k - mean w) deviation_k for n pixels.
+void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, const float* s, int64_t n, float* dot) {
   float centre[kPiece];
   for (int64_t j = 0; j < kPiece; ++j) centre[j] = dot[j] = 0.0f;
   for (int k = 0; k < kTaps; ++k) {
@@ -47,7 +47,7 @@ void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, int6
   for (int i = 0; i < kSide; ++i) {
     for (int l = 0; l < kSide; ++l) {
       const float *weight = w[i * kSide + l], *value = near[i] + l;
-      for (int64_t j = 0; j < n; ++j) dot[j] += (weight[j] - centre[j]) * (value[j] - m[j]);
+      for (int64_t j = 0; j < n; ++j) dot[j] += (weight[j] - centre[j]) * deviation(value[j], m[j], s[j]);
     }
   }
 }
@@ -64,7 +64,7 @@ void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n)
   if (a.type == Float::f16) stage<F16>(a, b, at, n, raw);
   Near near;
   neighbours(local, y, x, n, a.height, a.width, near);
-  kernel_dot(raw, near, local + area + at, n, dot);
+  kernel_dot(raw, near, local + area + at, local + 2 * area + at, n, dot);
   const float *z = win + at, *sigma = z + area, *base = sigma + area, *smooth = base + 2 * area;
   const float *x0 = local + at, *spread = x0 + 2 * area, *rough = spread + area, *gate = rough + area;
   float *mean = a.mean + b * area + at, *var = a.var + b * area + at;
@@ -97,7 +97,7 @@ void backward_piece(const ApplyBackwardArgs& args, int64_t b, int64_t y, int64_t
   const T* log_var =
       static_cast<const T*>(a.raw) + b * a.window_stride + at * a.pixel_stride + (kTaps + 2) * a.channel_stride;
   const float *z = win + at, *sigma = z + area, *base = sigma + area, *smooth = base + 2 * area;
-  const float *x0 = local + at, *spread = x0 + 2 * area, *rough = spread + area, *gate = rough + area;
+  const float *x0 = local + at, *m = x0 + area, *spread = m + area, *rough = spread + area, *gate = rough + area;
   const float *grad_mean = args.grad_mean + b * area + at, *grad_var = args.grad_var + b * area + at;
   float out[kRawChannels][kPiece] = {}, dot[kPiece] = {}, centre[kPiece] = {};
   for (int64_t j = 0; j < n; ++j) {
@@ -111,11 +111,12 @@ void backward_piece(const ApplyBackwardArgs& args, int64_t b, int64_t y, int64_t
   Near near;
   neighbours(local, y, x, n, a.height, a.width, near);
   for (int k = 0; k < kTaps; ++k) {
-    for (int64_t j = 0; j < n; ++j) centre[j] += near[k / kSide][j + k % kSide];
+    const float* value = near[k / kSide] + k % kSide;
+    for (int64_t j = 0; j < n; ++j) centre[j] += out[k][j] = deviation(value[j], m[j], spread[j]);
   }
   for (int64_t j = 0; j < n; ++j) centre[j] = centre[j] / static_cast<float>(kTaps);
   for (int k = 0; k < kTaps; ++k) {
-    for (int64_t j = 0; j < n; ++j) out[k][j] = dot[j] * (near[k / kSide][j + k % kSide] - centre[j]);
+    for (int64_t j = 0; j < n; ++j) out[k][j] = dot[j] * (out[k][j] - centre[j]);
   }
   unstage<T>(a, b, at, n, out, args.grad_raw);
 }

@@ -20,12 +20,12 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(ApplyArgs a) {
         centre += w[k];
       }
       centre = centre / static_cast<float>(kTaps);
-      const float m = local[area + i];
+      const float m = local[area + i], spread = local[2 * area + i];
 #pragma unroll
       for (int k = 0; k < kTaps; ++k) {
         const int64_t row = clamp64(y + k / kSide - kReach, 0, a.height - 1);
         const int64_t col = clamp64(x + k % kSide - kReach, 0, a.width - 1);
-        dot += (w[k] - centre) * (local[row * a.width + col] - m);
+        dot += (w[k] - centre) * deviation(local[row * a.width + col], m, spread);
       }
       const ApplyPixel p{win[i],   win[area + i],       win[2 * area + i],   win[4 * area + i],
                          local[i], local[2 * area + i], local[3 * area + i], local[4 * area + i]};
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(ApplyBackwardArgs ar
 #pragma unroll
       for (int k = 0; k < kTaps; ++k) {
         const int64_t row = clamp64(y + k / kSide - kReach, 0, a.height - 1);
-        near[k] = local[row * a.width + clamp64(x + k % kSide - kReach, 0, a.width - 1)];
+        const float value = local[row * a.width + clamp64(x + k % kSide - kReach, 0, a.width - 1)];
+        near[k] = deviation(value, local[area + i], local[2 * area + i]);
         centre += near[k];
       }
       centre = centre / static_cast<float>(kTaps);

@@ -9,7 +9,7 @@
 namespace gencosmo {
 
 constexpr int kReach = 2, kSide = 5, kTaps = 25, kRawChannels = 28;
-constexpr float kEta = 0.2f, kLogVarMin = -12.0f, kLogVarMax = 18.0f;
+constexpr float kDeviation = 8.0f, kEta = 0.2f, kLogVarMin = -12.0f, kLogVarMax = 18.0f;
 
 struct ApplyArgs {
   const void* raw;     // (count, 28, height, width), strides below, in elements
@@ -26,6 +26,12 @@ struct ApplyBackwardArgs {
   const float *grad_mean, *grad_var;  // (count, 1, height, width)
   void* grad_raw;                     // type and strides of `raw`
 };
+
+// A filled neighbour against the local mean, bounded in local spreads.
+GC_HD float deviation(float value, float mean, float spread) {
+  const float limit = kDeviation * spread;
+  return at_most(at_least(value - mean, -limit), limit);
+}
 
 struct ApplyPixel {
   float z, sigma, base, smooth, x0, spread, rough, gate;

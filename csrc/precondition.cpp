@@ -52,7 +52,7 @@ void pass_sums(const PreRow& r, int64_t y, float prior_var) {
   row_sums(r.width, kBoxReach, r.sum1 + y * r.width, [=](int64_t k) { return at_most(var[k], prior_var); });
 }
 
-// Mean of the base; its bounded variance waits in `rough`; sums of squared deviations along the row.
+// Mean of the base and of its bounded variance; sums of squared deviations along the row.
 void pass_mean(const PreRow& r, int64_t y) {
   float total[kPiece], bounded[kPiece], count[kPiece];
   const int64_t row = y * r.width;
@@ -61,11 +61,11 @@ void pass_mean(const PreRow& r, int64_t y) {
     column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, total);
     column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, bounded);
     box_counts(y, x, n, r.height, r.width, kBoxReach, count);
-    float *mean = r.mean + row + x, *rough = r.rough + row + x;
+    float *mean = r.mean + row + x, *mean_var = r.bounded + row + x;
 #pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
       mean[j] = total[j] / count[j];
-      rough[j] = bounded[j] / count[j];
+      mean_var[j] = bounded[j] / count[j];
     }
   }
   const float *base = r.base + row, *mean = r.mean + row;
@@ -80,12 +80,12 @@ void pass_spread(const PreRow& r, int64_t y) {
     column_sums(r.sum2, y, r.height, r.width, kBoxReach, x, n, total);
     box_counts(y, x, n, r.height, r.width, kBoxReach, count);
     const int64_t i = row + x;
-    const float *z = r.z + i, *sigma = r.sigma + i, *smooth = r.smooth + i, *rough = r.rough + i;
+    const float *z = r.z + i, *sigma = r.sigma + i, *smooth = r.smooth + i, *bounded = r.bounded + i;
     float *x0 = r.x0 + i, *spread = r.spread + i, *gate = r.gate + i;
 #pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
       const float contrast = total[j] / count[j];
-      const float spread2 = spread_squared(contrast, rough[j]);
+      const float spread2 = spread_squared(contrast, bounded[j]);
       x0[j] = filled(z[j], sigma[j], smooth[j], spread2);
       spread[j] = root(spread2);
       gate[j] = contrast / (contrast + kGate);
@@ -104,27 +104,100 @@ void pass_curve(const PreRow& r, int64_t y) {
   row_sums(r.width, 1, r.sum2 + row, [=](int64_t k) { return (base[k] - smooth[k]) * (base[k] - smooth[k]); });
 }
 
-template <class T>
-void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_t y) {
-  float curve2[kPiece], good[kPiece], disagree[kPiece], count[kPiece], near[kPiece], f[kFeatures][kPiece];
-  const int64_t row = y * r.width;
-  T* out = static_cast<T*>(a.features) + b * a.window_stride + row * a.pixel_stride;
+void pass_rough(const PreRow& r, int64_t y) {
+  float curve2[kPiece], good[kPiece], count[kPiece];
   for (int64_t x = 0; x < r.width; x += kPiece) {
     const int64_t n = min64(kPiece, r.width - x);
     column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, curve2);
     column_sums(r.sum1, y, r.height, r.width, kBoxReach, x, n, good);
-    column_sums(r.sum2, y, r.height, r.width, 1, x, n, disagree);
     box_counts(y, x, n, r.height, r.width, kBoxReach, count);
+    const float* spread = r.spread + y * r.width + x;
+    float* rough = r.rough + y * r.width + x;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) {
+      rough[j] = root(roughness_squared(curve2[j] / count[j], good[j] / count[j], spread[j] * spread[j]));
+    }
+  }
+}
+
+// The roughness of the quietest of five boxes for n <= kPiece pixels from x on, and what `values` are there. As
+// `quietest` in precondition.hpp, a neighbour at a time.
+void take_quietest(const PreRow& r, int64_t y, int64_t x, int64_t n, const float* values, float* quiet, float* taken) {
+  const int64_t row = y * r.width, up = max64(y - kBoxReach, 0) * r.width;
+  const int64_t down = min64(y + kBoxReach, r.height - 1) * r.width;
+  const float* rough = r.rough;
+  const auto take = [=](int64_t j, int64_t at) {
+    const bool quieter = rough[at] < quiet[j];
+    quiet[j] = quieter ? rough[at] : quiet[j];
+    taken[j] = quieter ? values[at] : taken[j];
+  };
+  for (int64_t j = 0; j < n; ++j) quiet[j] = rough[row + x + j], taken[j] = values[row + x + j];
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) take(j, up + x + j);
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) take(j, down + x + j);
+  // pixels whose neighbour to the left or to the right lies outside the row take the row's first or last
+  const int64_t from = clamp64(kBoxReach - x, 0, n), to = clamp64(r.width - kBoxReach - x, 0, n);
+  for (int64_t j = 0; j < from; ++j) take(j, row);
+#pragma GCC ivdep
+  for (int64_t j = from; j < n; ++j) take(j, row + x + j - kBoxReach);
+#pragma GCC ivdep
+  for (int64_t j = 0; j < to; ++j) take(j, row + x + j + kBoxReach);
+  for (int64_t j = to; j < n; ++j) take(j, row + r.width - 1);
+}
+
+// Local mean and roughness; sums of squared deviations from this mean along the row.
+void pass_quiet(const PreRow& r, int64_t y) {
+  float quiet[kPiece], taken[kPiece];
+  const int64_t row = y * r.width;
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    take_quietest(r, y, x, n, r.mean, quiet, taken);
+    const float *mean = r.mean + row + x, *rough = r.rough + row + x;
+    float *local_mean = r.local_mean + row + x, *local_rough = r.local_rough + row + x;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) {
+      const float share = own_share(rough[j], quiet[j]);
+      local_mean[j] = blended(share, mean[j], taken[j]);
+      local_rough[j] = blended(share, rough[j], quiet[j]);
+    }
+  }
+  const float *base = r.base + row, *mean = r.local_mean + row;
+  row_sums(r.width, kBoxReach, r.sum0 + row, [=](int64_t k) { return (base[k] - mean[k]) * (base[k] - mean[k]); });
+}
+
+// Spread around the local means.
+void pass_again(const PreRow& r, int64_t y) {
+  float total[kPiece], count[kPiece];
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    column_sums(r.sum0, y, r.height, r.width, kBoxReach, x, n, total);
+    box_counts(y, x, n, r.height, r.width, kBoxReach, count);
+    const float* bounded = r.bounded + y * r.width + x;
+    float* spread = r.spread + y * r.width + x;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) spread[j] = root(spread_squared(total[j] / count[j], bounded[j]));
+  }
+}
+
+template <class T>
+void pass_features(const PreconditionArgs& a, const PreRow& r, int64_t b, int64_t y) {
+  float disagree[kPiece], near[kPiece], quiet[kPiece], taken[kPiece], f[kFeatures][kPiece];
+  const int64_t row = y * r.width;
+  T* out = static_cast<T*>(a.features) + b * a.window_stride + row * a.pixel_stride;
+  for (int64_t x = 0; x < r.width; x += kPiece) {
+    const int64_t n = min64(kPiece, r.width - x);
+    column_sums(r.sum2, y, r.height, r.width, 1, x, n, disagree);
     box_counts(y, x, n, r.height, r.width, 1, near);
+    take_quietest(r, y, x, n, r.spread, quiet, taken);
 #pragma GCC ivdep
     for (int64_t j = 0; j < n; ++j) {
       const int64_t i = row + x + j;
-      const float spread = r.spread[i];
-      const float rough = root(roughness_squared(curve2[j] / count[j], good[j] / count[j], spread * spread));
-      r.rough[i] = rough;
-      const PrePixel p{r.sigma[i], r.base[i],  r.base_var[i],
-                       r.x0[i],    r.mean[i],  spread,
-                       rough,      r.curve[i], disagree[j] / near[j],
+      const float spread = blended(own_share(r.rough[i], quiet[j]), r.spread[i], taken[j]);
+      r.local_spread[i] = spread;
+      const PrePixel p{r.sigma[i],       r.base[i],       r.base_var[i],
+                       r.x0[i],          r.local_mean[i], spread,
+                       r.local_rough[i], r.curve[i],      disagree[j] / near[j],
                        a.world[b]};
       float g[kFeatures];
       pre_features(p, g);
@@ -156,6 +229,12 @@ void precondition(const PreconditionArgs& a, int threads) {
     for (int64_t i = 0; i < rows; ++i) pass_spread(pre_row(a, i / a.height), i % a.height);
 #pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) pass_curve(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t i = 0; i < rows; ++i) pass_rough(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t i = 0; i < rows; ++i) pass_quiet(pre_row(a, i / a.height), i % a.height);
+#pragma omp for schedule(dynamic, 8)
+    for (int64_t i = 0; i < rows; ++i) pass_again(pre_row(a, i / a.height), i % a.height);
 #pragma omp for schedule(dynamic, 8)
     for (int64_t i = 0; i < rows; ++i) {
       const PreRow r = pre_row(a, i / a.height);

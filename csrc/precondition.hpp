@@ -8,8 +8,9 @@
 
 namespace gencosmo {
 
-constexpr int kFeatures = 12, kLocals = 5, kScratch = 4;
+constexpr int kFeatures = 12, kLocals = 5, kScratch = 8;
 constexpr int kBoxReach = 3;  // box of 7
+constexpr float kContrast = 4.0f;
 constexpr float kHoleSigma = 4.0f, kScaleFloor = 0.01f, kBrightness = 8.0f, kGate = 1e-3f;
 constexpr float kLaplacianGain = 20.0f, kLaplacianRoot = 4.47213595f, kSpreadShare = 1e-4f;
 
@@ -18,25 +19,27 @@ struct PreconditionArgs {
   const float* world;  // (count,)
   void* features;      // (count, 12, height, width), strides below, in elements
   float* local;        // (count, 5, height, width)
-  float* scratch;      // (count, 4, height, width)
+  float* scratch;      // (count, 8, height, width)
   int64_t count, height, width, window_stride, channel_stride, pixel_stride;  // strides of `features`
   float prior_var;
   Float type;
 };
 
-// One window and one row of it, for the row passes below.
+// One window, for the row passes below.
 struct PreRow {
   const float *z, *sigma, *base, *base_var, *smooth;  // the window's planes
-  float *x0, *mean, *spread, *rough, *gate;
+  float *x0, *local_mean, *local_spread, *local_rough, *gate;
   float *sum0, *sum1, *sum2, *curve;
+  float *mean, *spread, *rough, *bounded;  // of the box around each pixel; the local ones are blends of these
   int64_t height, width;
 };
 GC_HD PreRow pre_row(const PreconditionArgs& a, int64_t b) {
   const int64_t n = a.height * a.width;
   const float* w = a.win + b * kFields * n;
   float *l = a.local + b * kLocals * n, *s = a.scratch + b * kScratch * n;
-  return PreRow{w,         w + n,     w + 2 * n, w + 3 * n, w + 4 * n, l,         l + n,    l + 2 * n,
-                l + 3 * n, l + 4 * n, s,         s + n,     s + 2 * n, s + 3 * n, a.height, a.width};
+  return PreRow{w,         w + n,     w + 2 * n, w + 3 * n, w + 4 * n, l,         l + n,     l + 2 * n, l + 3 * n,
+                l + 4 * n, s,         s + n,     s + 2 * n, s + 3 * n, s + 4 * n, s + 5 * n, s + 6 * n, s + 7 * n,
+                a.height,  a.width};
 }
 
 GC_HD int64_t box_first(int64_t i, int64_t reach) { return max64(i - reach, 0); }
@@ -69,6 +72,20 @@ GC_HD float four_neighbours(const float* u, int64_t y, int64_t x, int64_t h, int
 GC_HD float roughness_squared(float curve2, float good, float spread2) {
   return (curve2 / kLaplacianGain + kSpreadShare * spread2) / (good + kSpreadShare);
 }
+// The quietest of the box around a pixel and the four that lie a reach above, below, left and right of it.
+GC_HD int64_t quieter(const float* rough, int64_t there, int64_t best) { return rough[there] < rough[best] ? there : best; }
+GC_HD int64_t quietest(const float* rough, int64_t y, int64_t x, int64_t h, int64_t w) {
+  int64_t best = quieter(rough, max64(y - kBoxReach, 0) * w + x, y * w + x);
+  best = quieter(rough, min64(y + kBoxReach, h - 1) * w + x, best);
+  best = quieter(rough, y * w + max64(x - kBoxReach, 0), best);
+  return quieter(rough, y * w + min64(x + kBoxReach, w - 1), best);
+}
+// How much of the own box's statistics a pixel keeps, and the blend.
+GC_HD float own_share(float rough, float quiet) {
+  const float ratio = at_most(kContrast * quiet / rough, 1.0f);
+  return ratio * ratio;
+}
+GC_HD float blended(float share, float own, float quiet) { return share < 1.0f ? quiet + share * (own - quiet) : own; }
 GC_HD float clip(float x, float low, float high) { return at_most(at_least(x, low), high); }
 GC_HD float bounded_log(float x, float low, float high) { return clip(natural_log(at_least(x, 1e-20f)), low, high); }
 

@@ -27,6 +27,9 @@ RAW_CHANNELS = KERNEL * KERNEL + 3
 ETA = 0.2
 """The pull to the data starts at levels below this share of the local roughness."""
 LOG_VAR_MIN, LOG_VAR_MAX = -12.0, 18.0
+DEVIATION = 8.0
+"""Neighbours count as at most this many local spreads from the local mean. Within the box that the spread was taken of
+none can be (a single bright pixel is 6.9); it holds back those outside the quietest box."""
 
 _apply = define(
     "apply_kernels(Tensor raw, Tensor win, Tensor local, Tensor(a!) mean, Tensor(b!) var) -> ()",
@@ -116,13 +119,14 @@ def apply_kernels_reference(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Te
     Returns
     -------
     mean, var : Tensor (B, 1, h, w)
-        ``head = x0 + d/s sum_k w_k (x0_k - m) + w_b (base - smooth) + gate d r``.
+        ``head = x0 + d/s sum_k w_k clip(x0_k - m, +-8 s) + w_b (base - smooth) + gate d r``.
     """
     z, sigma, base, _base_var, smooth = win.unbind(1)
     x0, m, s, d, gate = local.unbind(1)
     taps = KERNEL * KERNEL
     weights = raw[:, :taps] - raw[:, :taps].mean(1, keepdim=True)
-    head = x0 + d / s * (weights * (_neighbours(x0) - m[:, None])).sum(1)
+    deviations = (_neighbours(x0) - m[:, None]).clamp(-DEVIATION * s[:, None], DEVIATION * s[:, None])
+    head = x0 + d / s * (weights * deviations).sum(1)
     head = head + raw[:, taps] * (base - smooth) + gate * d * raw[:, taps + 1]
     unknown = torch.isinf(sigma)
     level2 = torch.where(unknown, torch.zeros_like(sigma), sigma * sigma)

@@ -5,6 +5,10 @@ of ten thousand sigmas and blank sky look alike; the absolute brightness enters 
 ``s`` says how much the pixels around vary; the *roughness* ``d`` how much of that a smooth surface does not
 explain (their Laplacian). On a bright smooth source ``d`` is a thousandth of ``s``, and a correction has to
 be small in units of ``d``.
+
+Two pixels beside an unmasked saturated column the box around a pixel of blank sky is rougher than the sky by a
+factor of a thousand, and corrections in its units are useless. There the statistics are those of the quietest of
+the boxes that hold the pixel (Kuwahara et al. 1976), blended in where it is quieter by more than :data:`CONTRAST`.
 """
 
 from __future__ import annotations
@@ -35,7 +39,10 @@ SPREAD_SHARE = 1e-4
 """How little the spread counts in the roughness where good pixels are near; it is all there is where none
 is."""
 
-SCRATCH = 4
+CONTRAST = 4.0
+"""A pixel keeps its own box's statistics unless another box that holds it is quieter by more than this."""
+
+SCRATCH = 8
 """Planes of scratch per window."""
 
 _precondition = define(
@@ -96,8 +103,28 @@ def local_statistics(win: Tensor, prior_var: float) -> tuple[Tensor, Tensor]:
     rough2 = (box_mean(good * curve * curve) / LAPLACIAN_GAIN + SPREAD_SHARE * spread2) / (
         box_mean(good) + SPREAD_SHARE
     )
-    local = torch.stack([x0, mean, spread2.sqrt(), rough2.sqrt(), contrast / (contrast + GATE)], dim=1)
-    return local, curve
+    rough = rough2.sqrt()
+    mean, local_rough = _of_quietest(rough, mean, rough)
+    again = (box_mean((base - mean) ** 2) + box_mean(base_var.clamp(max=prior_var)) + SCALE_FLOOR).sqrt()
+    (spread,) = _of_quietest(rough, again)
+    return torch.stack([x0, mean, spread, local_rough, contrast / (contrast + GATE)], dim=1), curve
+
+
+def _of_quietest(rough: Tensor, *statistics: Tensor) -> tuple[Tensor, ...]:
+    """Statistics (B, h, w) blended with those of the least rough of the box and the four a reach away from it."""
+    reach, (height, width) = BOX // 2, rough.shape[-2:]
+    own = torch.stack([rough, *statistics])
+    rows, cols = (torch.arange(side, device=rough.device) for side in (height, width))
+    quiet = own
+    for there in (
+        own[:, :, (rows - reach).clamp(min=0)],
+        own[:, :, (rows + reach).clamp(max=height - 1)],
+        own[..., (cols - reach).clamp(min=0)],
+        own[..., (cols + reach).clamp(max=width - 1)],
+    ):
+        quiet = torch.where(there[0] < quiet[0], there, quiet)
+    share = (CONTRAST * quiet[0] / rough).clamp(max=1) ** 2
+    return tuple(torch.where(share < 1, quiet + share * (own - quiet), own)[1:])
 
 
 def precondition_reference(win: Tensor, world: Tensor, prior_var: float) -> tuple[Tensor, Tensor]:
@@ -120,9 +147,11 @@ def precondition_reference(win: Tensor, world: Tensor, prior_var: float) -> tupl
         ``x0, m, s, d, gate``. ``x0 = u + g (z - u)`` with ``u = smooth`` and ``g = s^2/(s^2 + sigma^2)``: the
         data where they are good, the smooth fill where they are not. ``m``: mean of the base in the box;
         ``s``: spread of the base plus its variance; ``d``: root mean square of the Laplacian of x0 over the
-        good pixels of the box, 1 for unit white noise, ``s`` where no good pixel is near; ``gate = C/(C +
-        0.001)`` with ``C`` the variance of the base in the box: 0 where the base is constant because nothing
-        is known nearby.
+        good pixels of the box, 1 for unit white noise, ``s`` where no good pixel is near; ``gate = C/(C + 0.001)``
+        with ``C`` the variance of the base in the box: 0 where the base is constant because nothing is known
+        nearby. With ``d_q`` the least ``d`` of the box and of those three pixels above, below, left and right, and
+        ``t = min(1, 4 d_q/d)``, each of ``m``, ``s`` (taken anew around this ``m``) and ``d`` becomes
+        ``v_q + t^2 (v - v_q)``.
     """
     z, sigma, base, base_var, smooth = win.unbind(1)
     local, curve = local_statistics(win, prior_var)

@@ -53,6 +53,57 @@ def test_features_channel_by_channel(dtype: torch.dtype, layout: torch.memory_fo
         assert_law(arguments["local"][:, c], local_truth[:, c], local_plain[:, c], f"local {c}")
 
 
+def _beside_a_column(height: float) -> dict[str, Tensor | float]:
+    """Known sky of unit noise with a column of `height` and a hole two pixels beside it."""
+    sky = torch.randn(1, 40, 40, generator=torch.Generator().manual_seed(5))
+    sky[:, :, 20] += height
+    smooth = sky.clone()
+    smooth[:, 15:25, 23] = 0
+    sigma = torch.zeros_like(sky)
+    sigma[:, 15:25, 23] = math.inf
+    win = torch.stack([sky, sigma, smooth, torch.where(sigma > 0, 1.0, 0.0), smooth], 1)
+    return {"win": win, "world": torch.zeros(1), "prior_var": 100.0}
+
+
+def test_statistics_beside_a_bright_column_are_those_of_the_sky() -> None:
+    found = {}
+    for height in (0.0, 5e3):
+        arguments = _beside_a_column(height)
+        local = torch.empty(1, LOCALS, 40, 40)
+        features = torch.empty(1, FEATURES, 40, 40)
+        precondition(features=features, local=local, **arguments)
+        truth = precondition_reference(arguments["win"].double(), torch.zeros(1).double(), 100.0)  # type: ignore[union-attr]
+        plain = precondition_reference(arguments["win"], torch.zeros(1), 100.0)  # type: ignore[arg-type]
+        for mine, exact, float32 in zip((features, local), truth, plain, strict=True):
+            for c in range(mine.shape[1]):
+                assert_law(mine[:, c], exact[:, c], float32[:, c], f"channel {c}")
+        found[height] = local[0, 1:4, 10:30, 22:27]
+    assert (found[5e3][0] - found[0.0][0]).abs().max() < 1.5
+    # a hundredth of the spread around their own mean counts as roughness
+    assert 0.5 < (found[5e3][1:] / found[0.0][1:]).min() < (found[5e3][1:] / found[0.0][1:]).max() < 8
+
+
+@pytest.mark.parametrize("height", [0.0, 5e3])
+def test_kernels_beside_a_bright_column(height: float) -> None:
+    arguments = _beside_a_column(height)
+    win: Tensor = arguments["win"]  # type: ignore[assignment]
+    _features, local = precondition_reference(win, torch.zeros(1), 100.0)
+    raw = 0.1 * torch.randn(1, 28, 40, 40, generator=torch.Generator().manual_seed(6))
+    mean, var = torch.empty(1, 1, 40, 40), torch.empty(1, 1, 40, 40)
+    apply_kernels(raw, win, local, mean, var)
+    truth = apply_kernels_reference(raw.double(), win.double(), local.double())
+    plain = apply_kernels_reference(raw, win, local)
+    for name, mine, t, p in zip(("mean", "var"), (mean, var), truth, plain, strict=True):
+        assert_law(mine, t, p, name)
+    # weights that are off by a tenth do not pull a column of thousands of sigmas into the hole beside it
+    assert mean[0, 0, 15:25, 23].abs().max() < 15
+    wanted, got = raw.double().requires_grad_(), raw.clone().requires_grad_()
+    apply_kernels_reference(wanted, win.double(), local.double())[0].sum().backward()
+    applied_kernels(got, win, local)[0].sum().backward()  # type: ignore[no-untyped-call]
+    scale = wanted.grad.abs().max()  # type: ignore[union-attr]
+    assert (got.grad - wanted.grad).abs().max() < 1e-5 * scale  # type: ignore[operator]
+
+
 @every_type
 @every_format
 def test_kernels_in_network_types(dtype: torch.dtype, layout: torch.memory_format) -> None:
