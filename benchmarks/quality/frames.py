@@ -17,6 +17,8 @@ from gencosmo.scaling import measure_scaling
 from gencosmo.training.pack import MIN_SIDE, Frame, write_packed
 
 HERE = Path(__file__).parent
+NOT_SCIENCE = ("unc", "var", "psf", "mask")
+"""How the names of planes begin that belong to an image and are none."""
 SPLIT = tomllib.loads((HERE / "split.toml").read_text())
 
 
@@ -39,6 +41,8 @@ def planes(path: Path) -> Iterator[np.ndarray]:
     with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
         warnings.simplefilter("ignore")
         for hdu in hdus:
+            if hdu.name.lower().startswith(NOT_SCIENCE):
+                continue
             if getattr(hdu, "is_image", False) and hdu.data is not None and hdu.data.ndim >= 2:
                 yield from np.asarray(hdu.data, dtype=np.float32).reshape(-1, *hdu.data.shape[-2:])
 
