@@ -83,7 +83,7 @@ def _run_open(
         raise UsageError(f"{report.out}: a finer stack is written as OME-TIFF", code="format", hint="name it .ome.tif")
     check_place(report.out, overwrite=job.write.overwrite, inputs=[report.path])
     scale = (job.finer or Finer()).scale
-    with FinerStack(report.out, stack, reader.planes, scale) as finer:
+    with FinerStack(report.out, stack, reader.planes, scale, samples=job.write.samples) as finer:
         words: dict[str, str] = {}
         for plane in reader.planes:
             if hooks.cancel is not None and hooks.cancel.is_set():
@@ -110,7 +110,9 @@ def _run_open(
 def _prepared(image: Image, asked: Finer, psf: NDArray[np.float32] | None, report: FileReport) -> Image:
     """With the PSF and the noise that the user names; a stack brings neither."""
     if psf is None:
-        raise InputError(f"no psf: {report.path} brings none", code="no_psf", hint="give --psf FILE, or gaussian:2.5")
+        raise InputError(
+            f"no psf: {report.path} brings none", code="no_psf", hint="give --psf FILE, or gaussian:2.5 (pixels)"
+        )
     image = image.replace(psf=psf)
     if image.ivar is not None or asked.noise is None:
         return image

@@ -17,7 +17,18 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.session import Fingerprint
 from gencosmo.result import Result
 
-__all__ = ["OPS", "FileReport", "Finer", "Hooks", "Job", "Target", "part_seed", "plane_seed", "prior_identity"]
+__all__ = [
+    "EVERYWHERE",
+    "OPS",
+    "FileReport",
+    "Finer",
+    "Hooks",
+    "Job",
+    "Target",
+    "part_seed",
+    "plane_seed",
+    "prior_identity",
+]
 
 Target = Literal["frame", "scene"]
 Progress = Callable[[int, int], None]
@@ -40,6 +51,23 @@ def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
         image,
         prior=job.prior,
         target=job.target,
+        samples=job.samples,
+        steps=job.steps,
+        seed=seed,
+        device=job.device,
+        max_fill=job.max_fill,
+        progress=hooks.progress,
+        cancel=hooks.cancel,
+    )
+    return result
+
+
+def _denoise(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
+    from gencosmo.tasks.inpaint import denoise
+
+    result: Result = denoise(
+        image,
+        prior=job.prior,
         samples=job.samples,
         steps=job.steps,
         seed=seed,
@@ -90,8 +118,10 @@ def _super_resolve(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
 
 Task = Callable[[Image, "Job", int, Hooks], Result]
 
-OPS: dict[str, Task] = {"inpaint": _inpaint, "super_resolve": _super_resolve}
+OPS: dict[str, Task] = {"denoise": _denoise, "inpaint": _inpaint, "super_resolve": _super_resolve}
 """What can be done to a file, by name; a new task is one function and one row."""
+EVERYWHERE = ("denoise",)
+"""Those that change every pixel."""
 
 
 @dataclass(frozen=True)

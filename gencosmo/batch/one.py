@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gencosmo.batch.job import OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, part_seed, plane_seed
+from gencosmo.batch.job import EVERYWHERE, OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, part_seed, plane_seed
 from gencosmo.batch.rims import bright_rims
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.flags import count
@@ -20,6 +20,7 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.provenance import package_version
 from gencosmo.io.registry import format_of, open_session
 from gencosmo.io.session import Session
+from gencosmo.io.stack_options import StackRead
 from gencosmo.result import Result
 
 __all__ = ["STRICT", "process_file", "run_file"]
@@ -136,7 +137,8 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         return
     session.check_output(report.out, job.write)
     if not dry_run:
-        session.begin(report.out, job.write, job.digest(session.companions), resume=resume)
+        run = job.digest(session.companions)
+        session.begin(report.out, job.write, run, resume=resume, everywhere=job.op in EVERYWHERE)
     units = session.units()
     for number, unit in enumerate(units):
         if hooks.cancel is not None and hooks.cancel.is_set():
@@ -144,7 +146,8 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         if dry_run or session.pending(unit):
             shown = _share(hooks, number, len(units)) if session.quiet else hooks
             _run_unit(session, unit, report, job, shown, dry_run=dry_run)
-    if session.quiet and not any(plane["masked"] for plane in report.planes) and not resume:
+    quiet = session.quiet and job.op not in EVERYWHERE
+    if quiet and not any(plane["masked"] for plane in report.planes) and not resume:
         _warn("nothing to fill (0 masked pixels)", "nothing_to_fill")
     if dry_run:
         return
@@ -160,7 +163,7 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
         _warn(f"{label}: {text}", code)
     masked = int(image.mask[image.meta.get("core", ...)].sum())
     report.planes.append(_describe(image, masked))
-    if masked == 0:
+    if masked == 0 and job.op not in EVERYWHERE:
         if not session.quiet:
             _warn(f"{label}: nothing to fill (0 masked pixels)", "nothing_to_fill")
         return
@@ -173,7 +176,7 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
         warnings.simplefilter("always", GencosmoWarning)
         result = OPS[job.op](image, job, seed, hooks)
     _judge(caught, strict=job.strict)
-    rims = bright_rims(image, result)
+    rims = 0 if job.op in EVERYWHERE else bright_rims(image, result)
     if rims:
         hint = "the mask may be too small, see --grow"
         _warn(f"{label}: around {rims} holes the image is far above what was filled in; {hint}", "bright_rim")
@@ -232,7 +235,8 @@ def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
 
 def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result) -> dict[str, str]:
     known: Mapping[str, Any] = result.provenance
-    return {
+    camera = job.read.camera if isinstance(job.read, StackRead) else None
+    return ({} if camera is None else {"GCMNOISE": str(camera)}) | {
         "GCMVERS": package_version(),
         "GCMOP": job.op,
         "GCMMODEL": str(known.get("prior", job.prior)),

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.cli import anomaly, machine, priors, quality, repair, resolve
+from gencosmo.cli import anomaly, denoising, machine, priors, quality, repair, resolve
 
 __all__ = ["app", "main"]
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 COMMANDS = (
     repair.inpaint,
+    denoising.denoise,
     resolve.super_resolve,
     repair.check,
     anomaly.score,

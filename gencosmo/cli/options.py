@@ -18,7 +18,26 @@ AutoPrior = Annotated[
 Hdu = Annotated[
     str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
 ]
-Channels = Annotated[str | None, typer.Option(metavar="0,2", help="TIFF, OME-Zarr: only these channels, from 0.")]
+Channels = Annotated[
+    str | None, typer.Option(metavar="0,2", help="TIFF, OME-Zarr: only these channels, from 0; 0:3 is 0,1,2.")
+]
+Times = Annotated[str | None, typer.Option(metavar="0:10", help="TIFF, OME-Zarr: only these times.")]
+Depths = Annotated[str | None, typer.Option(metavar="3,5", help="TIFF, OME-Zarr: only these depths (z).")]
+Gain = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: electrons per grey level of the camera.")]
+Offset = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: grey level without light.")]
+ReadNoise = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: read noise of the camera, in electrons.")]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="estimate|file|NUMBER",
+        help="TIFF, OME-Zarr: photon noise fitted to the image, or of the camera that the file names; "
+        "or the standard deviation of every pixel.",
+    ),
+]
+Illumination = Annotated[
+    int | None,
+    typer.Option(metavar="ORDER", help="TIFF, OME-Zarr: uneven light, as a surface of this order (0 to 6)."),
+]
 Axes = Annotated[str | None, typer.Option(metavar="ZCYX", help="TIFF, OME-Zarr: what the stored axes are.")]
 Saturation = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: value from which a pixel is saturated.")]
 Profile = Annotated[str, typer.Option(help="File layout; `gencosmo info` lists them.")]

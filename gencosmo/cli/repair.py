@@ -12,18 +12,25 @@ from gencosmo.cli.options import (
     Axes,
     Channels,
     Debug,
+    Depths,
     Find,
+    Gain,
     Grow,
     Hdu,
+    Illumination,
     Inputs,
     Ivar,
     Mask,
     MaskPlanes,
     MaxFill,
     MaxPixels,
+    Noise,
+    Offset,
     Profile,
+    ReadNoise,
     Saturation,
     Strict,
+    Times,
     Weight,
     WeightType,
 )
@@ -45,8 +52,15 @@ def inpaint(
     grow: Grow = None,
     find: Find = None,
     channels: Channels = None,
+    times: Times = None,
+    depths: Depths = None,
     axes: Axes = None,
     saturation: Saturation = None,
+    noise: Noise = None,
+    gain: Gain = None,
+    offset: Offset = None,
+    read_noise: ReadNoise = None,
+    illumination: Illumination = None,
     prior: AutoPrior = "auto",
     target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
@@ -59,7 +73,7 @@ def inpaint(
         str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (FITS, with loss).")
     ] = "auto",
     ngff: Annotated[str | None, typer.Option(help="OME-Zarr version, 0.4 or 0.5; the input's, else 0.5.")] = None,
-    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write the samples too.")] = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
@@ -75,12 +89,13 @@ def inpaint(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.commands.inpaint import Run, run_inpaint
-        from gencosmo.commands.reading import prior_for, read_options, write_options
+        from gencosmo.commands.reading import parse_camera, prior_for, read_options, write_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
-            channels=channels, axes=axes, saturation=saturation,
+            channels=channels, times=times, depths=depths, axes=axes, saturation=saturation, illumination=illumination,
+            camera=parse_camera(noise, gain, offset, read_noise),
         )  # fmt: skip
         job = Job(
             prior=prior_for(inputs, prior),
@@ -111,12 +126,23 @@ def check(
     grow: Grow = None,
     find: Find = None,
     channels: Channels = None,
+    times: Times = None,
+    depths: Depths = None,
     axes: Axes = None,
     saturation: Saturation = None,
+    noise: Noise = None,
+    gain: Gain = None,
+    offset: Offset = None,
+    read_noise: ReadNoise = None,
+    illumination: Illumination = None,
     prior: AutoPrior = "auto",
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
+    noise_picture: Annotated[
+        str | None, typer.Option(metavar="PNG", help="Variance against level with the law of --noise, of one input.")
+    ] = None,
     as_json: AsJson = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     strict: Strict = False,
     debug: Debug = False,
 ) -> None:
@@ -124,12 +150,13 @@ def check(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.commands.check import run_check
-        from gencosmo.commands.reading import prior_for, read_options
+        from gencosmo.commands.reading import parse_camera, prior_for, read_options
 
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
-            channels=channels, axes=axes, saturation=saturation,
+            channels=channels, times=times, depths=depths, axes=axes, saturation=saturation, illumination=illumination,
+            camera=parse_camera(noise, gain, offset, read_noise),
         )  # fmt: skip
         job = Job(prior=prior_for(inputs, prior), max_fill=max_fill, read=read)
-        run_check(list(inputs), job, as_json=as_json, strict=strict)
+        run_check(list(inputs), job, as_json=as_json, strict=strict, noise_picture=noise_picture, overwrite=overwrite)

@@ -12,6 +12,8 @@ from gencosmo.cli.options import (
     Axes,
     Channels,
     Debug,
+    Depths,
+    Gain,
     Grow,
     Hdu,
     Ivar,
@@ -19,8 +21,11 @@ from gencosmo.cli.options import (
     MaskPlanes,
     MaxFill,
     MaxPixels,
+    Offset,
     Profile,
+    ReadNoise,
     Strict,
+    Times,
     Weight,
     WeightType,
 )
@@ -46,8 +51,16 @@ def super_resolve(
     flux_mode: Annotated[str, typer.Option(help="auto (by BUNIT), sum (flux per pixel), sb (flux per area).")] = "auto",
     mode: Annotated[str, typer.Option(help="fast, or quality (seven network evaluations per step).")] = "fast",
     noise: Annotated[
-        float | None, typer.Option(help="Standard deviation of a pixel, for files that bring no noise.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER|estimate|file",
+            help="Standard deviation of a pixel, for files that bring no noise. TIFF, OME-Zarr: or photon noise fitted "
+            "to the image, or of the camera that the file names.",
+        ),
     ] = None,
+    gain: Gain = None,
+    offset: Offset = None,
+    read_noise: ReadNoise = None,
     mask: Mask = None,
     ivar: Ivar = None,
     weight: Weight = None,
@@ -57,13 +70,15 @@ def super_resolve(
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
     channels: Channels = None,
+    times: Times = None,
+    depths: Depths = None,
     axes: Axes = None,
     prior: AutoPrior = "auto",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = deterministic mean.")] = 8,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
-    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write samples as GCM_SAMP.")] = False,
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write the samples too.")] = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
@@ -79,14 +94,15 @@ def super_resolve(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.batch.job import Finer
-        from gencosmo.commands.reading import prior_for, read_options
+        from gencosmo.commands.reading import noise_or_camera, prior_for, read_options
         from gencosmo.commands.super_resolve import Run, parse_scale, run_super_resolve
         from gencosmo.io.fits_write import WriteOptions
 
+        std, camera = noise_or_camera(noise, gain, offset, read_noise)
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=None, max_pixels=max_pixels,
-            channels=channels, axes=axes,
+            channels=channels, times=times, depths=depths, axes=axes, camera=camera,
         )  # fmt: skip
         job = Job(
             op="super_resolve",
@@ -106,7 +122,7 @@ def super_resolve(
                 psf_sampling,
                 flux_mode,
                 cast(Literal["fast", "quality"], mode),  # the task refuses anything else
-                noise,
+                std,
             ),
         )
         run_super_resolve(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)

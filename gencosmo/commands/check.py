@@ -10,24 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.batch import Job
-from gencosmo.commands.console import print_error, print_json, print_warning
-from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure, PriorError
+from gencosmo.commands.console import note, print_error, print_json, print_warning
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, PartialFailure, PriorError, UsageError
 from gencosmo.flags import count
 from gencosmo.image import Image, require_signal
+from gencosmo.io.atomic import check_output
 from gencosmo.io.checksum import wrong_sums
 from gencosmo.io.fits import prepare, read_plane, with_data
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
 from gencosmo.io.registry import format_of
 from gencosmo.io.stack_session import open_session as open_stack_session
+from gencosmo.photon import PhotonNoise
 from gencosmo.priors.cards import Card, card_path
 from gencosmo.tasks.domain import judge_domain
 
 __all__ = ["check_file", "check_lines", "run_check"]
 
 
-def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
+def check_file(
+    path: str, job: Job, *, strict: bool = False, noise_picture: str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
     """Read every science plane and return what was found, in plain words.
+
+    Parameters
+    ----------
+    path : str
+    job : Job
+    strict : bool
+        Refuse what is doubtful.
+    noise_picture : str, optional
+        PNG of the law of noise of each channel; of files with axes whose `job.read` has a camera.
+    overwrite : bool
+        Replace an existing picture.
 
     Raises
     ------
@@ -37,7 +52,13 @@ def check_file(path: str, job: Job, *, strict: bool = False) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
         card = _card(job.prior)
-        found = _check_stack(path, job, card) if format_of(path).name != "fits" else _check_fits(path, job, card)
+        stack = format_of(path).name != "fits"
+        if noise_picture is not None and (not stack or getattr(job.read, "camera", None) is None):
+            raise UsageError("--noise-picture shows what --noise found in a TIFF or OME-Zarr", hint="--noise estimate")
+        found = _check_stack(path, job, card) if stack else _check_fits(path, job, card)
+    laws = found.pop("laws", {})
+    if noise_picture is not None:
+        _draw_noise(noise_picture, path, laws, overwrite=overwrite)
     found["notes"] += [
         {"code": w.message.code, "message": w.message.message} for w in caught if isinstance(w.message, GencosmoWarning)
     ]
@@ -92,6 +113,11 @@ def _check_stack(path: str, job: Job, card: Card | None) -> dict[str, Any]:
             "planes": [],
             "notes": [{"code": code, "message": text} for code, text in stack.details.doubts],
         }
+        found["laws"] = session.laws()
+        found["camera"] = {
+            str(channel): {"gain": law.gain, "read_noise": law.read_noise, "offset": law.offset}
+            for channel, law in found["laws"].items()
+        }
         for unit in units:
             image = session.read(unit)
             if image.mask.any():
@@ -106,11 +132,29 @@ def _check_stack(path: str, job: Job, card: Card | None) -> dict[str, Any]:
         return found
 
 
+def _draw_noise(picture: str, path: str, laws: dict[int, PhotonNoise], *, overwrite: bool) -> None:
+    from gencosmo.report import noise_picture
+
+    drawn = [law for law in laws.values() if law.points is not None]
+    if not drawn:
+        raise UsageError("--noise-picture shows a fit, and nothing was fitted", hint="--noise estimate")
+    noise_picture(picture, drawn, title=os.path.basename(path), overwrite=overwrite)
+    note(f"picture: {picture}")
+
+
 def _part(array: NDArray[Any] | None, rows: slice, cols: slice) -> Any:
     return None if array is None else np.ascontiguousarray(array[:, rows, cols])
 
 
-def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> None:
+def run_check(
+    paths: list[str],
+    job: Job,
+    *,
+    as_json: bool,
+    strict: bool,
+    noise_picture: str | None = None,
+    overwrite: bool = False,
+) -> None:
     """Check files and print the findings; one that fails does not keep the others from being told.
 
     Raises
@@ -118,11 +162,15 @@ def run_check(paths: list[str], job: Job, *, as_json: bool, strict: bool) -> Non
     GencosmoError
         The error of a single file; `PartialFailure` when some of many are not usable.
     """
+    if noise_picture is not None:
+        if len(paths) > 1:
+            raise UsageError(f"--noise-picture is of one file, {len(paths)} are given")
+        check_output(noise_picture, overwrite=overwrite, inputs=paths)
     failed: dict[str, GencosmoError] = {}
     words: list[dict[str, Any]] = []
     for path in paths:
         try:
-            found = check_file(path, job, strict=strict)
+            found = check_file(path, job, strict=strict, noise_picture=noise_picture, overwrite=overwrite)
         except GencosmoError as error:
             if len(paths) == 1:
                 raise
@@ -218,6 +266,10 @@ def check_lines(found: dict[str, Any]) -> list[str]:
     """Return the findings as lines to read; of a cube the first plane at length, the others in a line each."""
     word = "HDU " if "scale" not in found else ""
     lines = [f"{found['path']}: profile {found['profile']}", *(f"  {word}{text}" for text in found["hdus"])]
+    lines += [
+        f"camera, channel {channel}: {_electrons(law)}, offset {law['offset']:.4g}"
+        for channel, law in found.get("camera", {}).items()
+    ]
     told = set()
     for plane in found["planes"]:
         number = plane["plane"]
@@ -229,6 +281,12 @@ def check_lines(found: dict[str, Any]) -> list[str]:
     covers = {None: "is not installed", True: "covers this file", False: "was not validated for this file"}
     lines.append(f"prior {found['prior']['name']} {covers[found['prior']['covers']]}")
     return lines
+
+
+def _electrons(law: dict[str, float]) -> str:
+    if not np.isfinite(law["gain"]):
+        return f"noise {law['read_noise']:.4g} at every level"
+    return f"{law['gain']:.4g} electrons per unit, read noise {law['read_noise']:.4g} electrons"
 
 
 def _plane_lines(plane: dict[str, Any], unit: str) -> list[str]:

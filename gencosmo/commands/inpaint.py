@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gencosmo.image import Image
     from gencosmo.result import Result
 
-__all__ = ["Run", "parse_grow", "run_inpaint"]
+__all__ = ["Pictures", "Run", "parse_grow", "run_inpaint"]
 
 
 def parse_grow(text: str | None) -> dict[str, int]:
@@ -36,10 +36,10 @@ def parse_grow(text: str | None) -> dict[str, int]:
 
 def run_inpaint(run: Run, job: Job) -> None:
     """Process the inputs and tell about each; raises as :func:`gencosmo.commands.runs.run_files`."""
-    run_files(run, job, Task(_Pictures, _words))
+    run_files(run, job, Task(Pictures, _words))
 
 
-class _Pictures:
+class Pictures:
     """Writes one picture per science plane; the second one of a file is NAME-2.png."""
 
     def __init__(self, path: str, title: str, overwrite: bool) -> None:
@@ -47,6 +47,7 @@ class _Pictures:
         self._number = 0
 
     def __call__(self, image: Image, result: Result) -> None:
+        """Write the picture of one plane."""
         from gencosmo.report import picture
 
         self._number += 1

@@ -14,9 +14,18 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.ngff import check_version
 from gencosmo.io.registry import named_format
-from gencosmo.io.stack_options import StackRead, StackWrite
+from gencosmo.io.stack_options import Camera, StackRead, StackWrite
 
-__all__ = ["parse_channels", "parse_find", "prior_for", "read_options", "write_options"]
+__all__ = [
+    "noise_or_camera",
+    "parse_camera",
+    "parse_find",
+    "parse_numbers",
+    "prior_for",
+    "read_options",
+    "stack_words",
+    "write_options",
+]
 
 PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells"}
 """The prior for each file format when none is named."""
@@ -54,11 +63,9 @@ def read_options(
     grow: str | None,
     find: str | None,
     max_pixels: int | None,
-    channels: str | None = None,
-    axes: str | None = None,
-    saturation: float | None = None,
+    **stack: Any,
 ) -> ReadOptions:
-    """Return the options; the arguments are the texts that the user typed.
+    """Return the options; the arguments are the texts that the user typed, `stack` those of :func:`stack_words`.
 
     Raises
     ------
@@ -79,10 +86,56 @@ def read_options(
         find=parse_find(find),
         limits=Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels),
     )
-    if channels is None and axes is None and saturation is None:
+    words = stack_words(**stack)
+    if all(value is None for value in words.values()):
         return options
     own = {field.name: getattr(options, field.name) for field in fields(ReadOptions)}
-    return StackRead(**own, channels=parse_channels(channels), axes=axes, saturation=saturation)
+    return StackRead(**own, **words)
+
+
+def stack_words(
+    *,
+    channels: str | None = None,
+    times: str | None = None,
+    depths: str | None = None,
+    axes: str | None = None,
+    saturation: float | None = None,
+    illumination: int | None = None,
+    camera: Camera | None = None,
+) -> dict[str, Any]:
+    """Return what only files with axes have, as `StackRead` takes it."""
+    return {
+        "channels": parse_numbers(channels, "channels"),
+        "times": parse_numbers(times, "times"),
+        "depths": parse_numbers(depths, "depths"),
+        "axes": axes,
+        "saturation": saturation,
+        "illumination": illumination,
+        "camera": camera,
+    }
+
+
+def parse_camera(
+    noise: str | None, gain: float | None, offset: float | None, read_noise: float | None
+) -> Camera | None:
+    """Read the options about a camera's noise; None when there are none.
+
+    Raises
+    ------
+    UsageError
+        `bad_noise`.
+    """
+    if noise in ("estimate", "file"):
+        return Camera(gain, offset, read_noise, source=noise)  # type: ignore[arg-type]  # one of the two words
+    if noise is None:
+        if (gain, offset, read_noise) == (None, None, None):
+            return None
+        return Camera(gain, offset, read_noise)
+    try:
+        value = float(noise)
+    except ValueError:
+        raise UsageError(f"--noise {noise!r} is not estimate, file, or a number", code="bad_noise") from None
+    return Camera(gain, offset, read_noise, std=value)
 
 
 def write_options(ngff: str | None, **words: Any) -> WriteOptions:
@@ -98,8 +151,19 @@ def write_options(ngff: str | None, **words: Any) -> WriteOptions:
     return StackWrite(**words, ngff=check_version(ngff))
 
 
-def parse_channels(text: str | None) -> tuple[int, ...] | None:
-    """Read `0,2` as numbers, each once.
+def noise_or_camera(
+    noise: str | None, gain: float | None, offset: float | None, read_noise: float | None
+) -> tuple[float | None, Camera | None]:
+    """The same for commands that also take a standard deviation for files without a camera: number, camera."""
+    camera = parse_camera(noise, gain, offset, read_noise)
+    return (None, camera) if camera is None or camera.std is None else (camera.std, None)
+
+
+MOST_NUMBERS = 1 << 20
+
+
+def parse_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Read `0,2` or `0:10` (without 10) as numbers, each once.
 
     Raises
     ------
@@ -107,10 +171,15 @@ def parse_channels(text: str | None) -> tuple[int, ...] | None:
     """
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise UsageError(f"--channels {text!r} is not a list of numbers", code="channels", hint="for example 0,2")
-    return tuple(dict.fromkeys(map(int, parts)))
+    found: list[int] = []
+    for part in text.split(","):
+        first, colon, stop = (word.strip() for word in part.partition(":"))
+        if not first.isdigit() or (colon and not (stop.isdigit() and int(first) < int(stop) < MOST_NUMBERS)):
+            raise UsageError(
+                f"--{option} {text!r} is not a list of numbers", code=option, hint="for example 0,2 or 0:10 (0 to 9)"
+            )
+        found += range(int(first), int(stop)) if colon else [int(first)]
+    return tuple(dict.fromkeys(found))
 
 
 def parse_find(text: str | None) -> tuple[str, ...]:

@@ -86,8 +86,13 @@ class FitsSession:
         check_output(out, overwrite=options.overwrite, inputs=[self.path])
         check_partners(self._file, out, overwrite=options.overwrite)
 
-    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool) -> None:
+    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool, everywhere: bool = False) -> None:
         """Nothing is prepared: results wait in memory."""
+        if everywhere:
+            raise UsageError(
+                f"{self.path} is FITS: only masked pixels of it are written anew",
+                hint="gencosmo.denoise and gencosmo.write make a new file of a Result; or --target scene of inpaint",
+            )
         self._out, self._write = out, options
 
     def pending(self, unit: Layout) -> bool:

@@ -40,9 +40,9 @@ class Output:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Stored type: the input's; with `floating` integers become the float that holds them all."""
+        """Stored type: the input's; with `floating`, and of estimates of every pixel, the float that holds them all."""
         own = self.stack.dtype
-        if own.kind == "f" or not self.options.floating:
+        if own.kind == "f" or not (self.options.floating or self.repairs.everywhere):
             return own
         return np.dtype(np.float32 if own.itemsize <= 2 else np.float64)
 
@@ -54,8 +54,18 @@ class Output:
 
     @property
     def layers(self) -> list[tuple[str, Any]]:
-        """Those of `LAYERS` that say something: flags only when they tell more than who masked."""
-        return [row for row in LAYERS if row[0] != "flags" or self.causes]
+        """Those of `LAYERS` that say something: flags only when they tell more than who masked, and of estimates of
+        every pixel, fill and flags only when some were masked.
+        """
+        told = {"std", "fill", "flags"} if self.causes else {"std", "fill"}
+        if self.repairs.everywhere and not any(self.changes(plane) for plane in self.planes):
+            told = {"std"}
+        return [row for row in LAYERS if row[0] in told]
+
+    @property
+    def drawn(self) -> int:
+        """Posterior samples that are written, 0 without `--keep-samples`."""
+        return self.repairs.drawn() if self.options.samples else 0
 
     def changes(self, plane: Plane) -> bool:
         """Whether a plane has filled pixels."""
@@ -64,7 +74,13 @@ class Output:
     def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
         """Return values (H, W) of a plane of the output."""
         section = section or self.everything
+        if self.repairs.everywhere and plane in self.planes:
+            return self.repairs.layer("mean", self.dtype, plane, section)
         return self.paint(self.stack.read(plane, section), plane, section)
+
+    def sample(self, number: int, plane: Plane, section: Section) -> NDArray[Any]:
+        """Return a posterior sample (H, W) of a plane, float32; a plane that was not worked on is the input's."""
+        return self.repairs.sample(number, self.stack.read(plane, section), plane, section)
 
     def paint(self, stored: NDArray[Any], plane: Plane, section: Section) -> NDArray[Any]:
         """Return stored values with the filled pixels exchanged; a copy."""

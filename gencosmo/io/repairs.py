@@ -54,10 +54,15 @@ class Repairs:
         Columns of a plane.
     blocks : list of Block
         Of every plane.
+    samples : bool
+        Whether posterior samples are kept too.
     """
 
-    def __init__(self, folder: str, width: int, blocks: list[Block]) -> None:
-        self.folder, self._width, self._blocks = folder, width, blocks
+    everywhere = False
+    """Whether every pixel is an estimate, and not only those that were masked."""
+
+    def __init__(self, folder: str, width: int, blocks: list[Block], *, samples: bool = False) -> None:
+        self.folder, self._width, self._blocks, self._samples = folder, width, blocks, samples
         self._cache: OrderedDict[str, Spot] = OrderedDict()
 
     def _path(self, plane: Plane, number: int) -> str:
@@ -75,18 +80,29 @@ class Repairs:
         InputError
             When a filled pixel is not finite: that is never written.
         """
-        rows, cols = block.inner
         filled = np.zeros(image.shape, np.bool_) if result.filled is None else result.filled.reshape(image.shape)
-        down, right = np.nonzero(filled[0, rows, cols])
-        at = (0, down + rows.start, right + cols.start)
-        mean, std = result.mean.reshape(image.shape)[at], result.std.reshape(image.shape)[at]
-        broken = int(np.count_nonzero(~(np.isfinite(mean) & np.isfinite(std))))
+        spot, at = self._spot(block, image, result, filled)
+        broken = int(np.count_nonzero(~(np.isfinite(spot.mean) & np.isfinite(spot.std))))
         if broken:
             raise InputError(
-                f"{broken} of {mean.size} filled pixels came out non-finite; nothing is written",
+                f"{broken} of {spot.mean.size} filled pixels came out non-finite; nothing is written",
                 code="non_finite",
                 hint="look for absurd values beside the holes (gencosmo check)",
             )
+        if self._samples and result.samples is not None:
+            draws = result.samples.reshape(-1, *image.shape)
+            self._save(self._sample_path(plane, block.number), draws[(slice(None), *at)])
+        self._save(self._path(plane, block.number), spot._asdict())
+        return int(spot.mean.size)
+
+    def _spot(
+        self, block: Block, image: Image, result: Result, chosen: NDArray[np.bool_]
+    ) -> tuple[Spot, tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """The chosen pixels (1, H, W) of a block's core, and their index in image and result."""
+        rows, cols = block.inner
+        down, right = np.nonzero(chosen[0, rows, cols])
+        at = (0, down + rows.start, right + cols.start)
+        mean, std = result.mean.reshape(image.shape)[at], result.std.reshape(image.shape)[at]
         fill = np.ones(mean.size, np.uint8)
         if result.flags is not None:
             told = result.flags.reshape(image.shape)[at]
@@ -94,15 +110,36 @@ class Repairs:
                 fill[(told & np.uint32(bits(name))) != 0] |= np.uint8(value)
         causes = np.zeros(mean.size, np.uint16) if image.flags is None else image.flags[at].astype(np.uint16)
         where = (down + block.core[0].start).astype(np.int64) * self._width + (right + block.core[1].start)
-        self._save(self._path(plane, block.number), Spot(where, mean, std, fill, causes))
-        return int(mean.size)
+        return Spot(where, mean, std, fill, causes), at
 
-    def _save(self, path: str, spot: Spot) -> None:
+    def _sample_path(self, plane: Plane, number: int) -> str:
+        return f"{self._path(plane, number)[:-4]}.samples.npy"
+
+    def _save(self, path: str, content: Any) -> None:
         with storage_errors(path):
             handle, part = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **spot._asdict())
+                np.savez(file, **content) if isinstance(content, dict) else np.save(file, content)
             os.replace(part, path)
+
+    def drawn(self) -> int:
+        """Return the number of samples that were kept, 0 without any."""
+        for name in sorted(os.listdir(self.folder)):
+            if name.endswith(".samples.npy"):
+                return int(np.load(os.path.join(self.folder, name), mmap_mode="r").shape[0])
+        return 0
+
+    def sample(self, number: int, stored: NDArray[Any], plane: Plane, section: Section) -> NDArray[np.float32]:
+        """Return a posterior sample of rows and columns (H, W): stored values with that sample in the filled pixels."""
+        out = np.array(stored, np.float32)
+        rows, cols = section
+        for block in self._blocks:
+            path = self._sample_path(plane, block.number)
+            if block.overlaps(section) and os.path.exists(path):
+                row, col = np.divmod(self._load(self._path(plane, block.number)).where, self._width)
+                keep = (row >= rows.start) & (row < rows.stop) & (col >= cols.start) & (col < cols.stop)
+                out[row[keep] - rows.start, col[keep] - cols.start] = np.load(path, mmap_mode="r")[number][keep]
+        return out
 
     def _load(self, path: str) -> Spot:
         if path in self._cache:

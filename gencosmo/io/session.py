@@ -63,8 +63,10 @@ class Session(Protocol):
         """Raise when `out` cannot be written, before anything is computed."""
         ...
 
-    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool) -> None:
-        """Make ready for results; `run` is the hash of all that decides them; `resume` finds finished units."""
+    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool, everywhere: bool = False) -> None:
+        """Make ready for results; `run` is the hash of all that decides them; `resume` finds finished units;
+        `everywhere`: results are of every pixel, and not of the masked ones only.
+        """
         ...
 
     def pending(self, unit: Any) -> bool:

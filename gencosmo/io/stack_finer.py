@@ -17,11 +17,13 @@ from gencosmo.io.stack import Details, Stack
 from gencosmo.io.stack_write import side_name
 from gencosmo.io.storage import put_in_place, storage_errors
 from gencosmo.io.tiff_new import write_ome
+from gencosmo.io.tiff_samples import write_samples
 from gencosmo.result import Result
 
 __all__ = ["FinerStack", "write_finer_stack"]
 
 LAYERS = ("mean", "std", "prior_share")
+SAMPLES = "samples"
 
 
 class FinerStack:
@@ -37,10 +39,15 @@ class FinerStack:
         Those that are worked on; the output holds no others.
     scale : (int, int)
         Finer pixels per pixel, rows and columns.
+    samples : bool
+        Whether posterior samples are kept.
     """
 
-    def __init__(self, out: str, stack: Stack, planes: Sequence[Plane], scale: tuple[int, int]) -> None:
-        self.out = os.path.abspath(out)
+    def __init__(
+        self, out: str, stack: Stack, planes: Sequence[Plane], scale: tuple[int, int], *, samples: bool = False
+    ) -> None:
+        self.out, self._keep = os.path.abspath(out), samples
+        self.drawn = 0
         self._chosen = [sorted({plane[axis] for plane in planes}) for axis in range(3)]
         sizes = dict(zip("TCZ", map(len, self._chosen), strict=True))
         sizes |= {"Y": stack.axes.size("Y") * scale[0], "X": stack.axes.size("X") * scale[1]}
@@ -70,6 +77,16 @@ class FinerStack:
                 self._layers.add(name)
                 with storage_errors(self.out):
                     np.save(self._path(name, plane), np.asarray(values, np.float32).reshape(self.axes.inside[3:]))
+        if self._keep and result.samples is not None:
+            draws = np.asarray(result.samples, np.float32).reshape(-1, *self.axes.inside[3:])
+            self.drawn = len(draws)
+            with storage_errors(self.out):
+                np.save(self._path(SAMPLES, plane), draws)
+
+    def sample(self, number: int, plane: Plane, section: Section) -> NDArray[Any]:
+        """Return a posterior sample of a plane of the output."""
+        values: NDArray[Any] = np.load(self._path(SAMPLES, self._own(plane)), mmap_mode="r")[(number, *section)]
+        return values
 
     def _path(self, name: str, plane: Plane) -> str:
         return os.path.join(self.folder, f"{name}-{plane.t}-{plane.c}-{plane.z}.npy")
@@ -83,11 +100,14 @@ class FinerStack:
         """Return ``(plane of the output, section)`` to values."""
 
         def read(plane: Plane, section: Section) -> NDArray[Any]:
-            own = Plane(*(chosen[n] for chosen, n in zip(self._chosen, plane, strict=True)))
-            values: NDArray[Any] = np.load(self._path(name, own), mmap_mode="r")[section]
+            values: NDArray[Any] = np.load(self._path(name, self._own(plane)), mmap_mode="r")[section]
             return values
 
         return read
+
+    def _own(self, plane: Plane) -> Plane:
+        """The plane of the input behind one of the output."""
+        return Plane(*(chosen[n] for chosen, n in zip(self._chosen, plane, strict=True)))
 
 
 def _finer_details(details: Details, scale: tuple[int, int], channels: Sequence[int]) -> Details:
@@ -102,7 +122,8 @@ def _finer_details(details: Details, scale: tuple[int, int], channels: Sequence[
 
 
 def write_finer_stack(finer: FinerStack, words: Mapping[str, str], *, overwrite: bool) -> None:
-    """Write what was kept: `out.ome.tif`, and beside it `out.std.ome.tif` and `out.prior_share.ome.tif`.
+    """Write what was kept: `out.ome.tif`, and beside it `out.std.ome.tif` and `out.prior_share.ome.tif`,
+    and the samples where they were kept.
 
     Raises
     ------
@@ -118,4 +139,8 @@ def write_finer_stack(finer: FinerStack, words: Mapping[str, str], *, overwrite:
             own = "" if name == "mean" else name
             write_ome(part, finer.axes, np.float32, finer.reader(name), finer.details, words=words, name=own)
             parts.append((part, side_name(finer.out, own) if own else finer.out))
+        if finer.drawn:
+            part = os.path.join(finer.folder, "samples.tif")
+            write_samples(part, finer.axes, finer.drawn, finer.sample, finer.details, words=words)
+            parts.insert(0, (part, side_name(finer.out, SAMPLES)))
         put_in_place(parts, overwrite=overwrite)

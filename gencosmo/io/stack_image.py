@@ -16,8 +16,10 @@ from gencosmo.image import Image
 from gencosmo.io.axes import Plane, Section
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.stack import Stack, split_name
+from gencosmo.io.stack_noise import CameraNoise, Surfaces
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
+from gencosmo.photon import check_order
 
 __all__ = ["Companion", "StackReader", "grown_flags"]
 
@@ -76,11 +78,18 @@ class StackReader:
         self.mask: Companion | None = None
         self.noise: Companion | None = None
         self.noise_kind = "ivar" if options.ivar else NOISE.get(options.weight_type, "")
+        self.camera: CameraNoise | None = None
+        self.surfaces: Surfaces | None = None
         try:
             if options.mask:
                 self.mask = Companion("mask", options.mask, stack, asked.axes)
             if options.ivar or options.weight:
                 self.noise = Companion("noise", options.ivar or options.weight or "", stack, asked.axes)
+            if asked.camera is not None:
+                self.camera = CameraNoise(stack, asked.camera, self.planes, self._good)
+            if asked.illumination is not None:
+                check_order(asked.illumination)
+                self.surfaces = Surfaces(stack, asked.illumination, self._good)
         except BaseException:
             self.close()
             raise
@@ -105,6 +114,10 @@ class StackReader:
         if self.saturation is not None:
             flags[raw >= self.saturation] |= np.uint32(bits("SATURATED"))
         return flags
+
+    def _good(self, raw: NDArray[Any], plane: Plane, section: Section) -> NDArray[np.bool_]:
+        good: NDArray[np.bool_] = self.flags(raw, plane, section) == 0
+        return good
 
     def image(self, plane: Plane, section: Section, *, finders: bool = True) -> Image:
         """Return rows and columns of one plane as an `Image` with one channel; `origin` is where they begin.
@@ -140,6 +153,10 @@ class StackReader:
         if self.options.grow:
             assert image.flags is not None
             image = image.replace(flags=grown_flags(image.flags, self.options.grow))
+        if self.surfaces is not None:
+            image = self.surfaces.apply(image, plane, section)
+        if self.camera is not None:
+            image = self.camera.apply(image, plane.c)
         assert image.flags is not None
         return image.replace(meta=dict(image.meta) | {"counts": count(image.flags)})
 
@@ -179,6 +196,8 @@ def _check_options(options: ReadOptions) -> None:
         raise UsageError("mask planes are for FITS files", code="mask_planes", hint="give --mask FILE")
     if options.ivar and options.weight:
         raise UsageError("--ivar and --weight are both given", hint="a pixel has one noise: name one of them")
+    if (options.ivar or options.weight) and isinstance(options, StackRead) and options.camera is not None:
+        raise UsageError("a noise image and a camera's noise are both given", hint="a pixel has one noise: name one")
     if options.weight and options.weight_type not in NOISE:
         raise UsageError(
             f"weight type {options.weight_type!r} is not known here", hint="expected ivar, variance or rms"
@@ -194,10 +213,11 @@ def _chosen(stack: Stack, options: StackRead) -> list[Plane]:
     ):
         wrong = [n for n in chosen or () if not 0 <= n < size]
         if wrong or chosen == ():
+            have = f"{size} {word}, 0 to {size - 1}" if size > 1 else f"only {word[:-1]} 0"
             raise UsageError(
-                f"{word} {wrong or 'none'}: {stack.path} has {size}, numbered from 0",
+                f"{word} {', '.join(map(str, wrong)) or 'none'}: {stack.path} has {have}",
                 code=word,
-                hint="samples of RGB count as channels" if stack.axes.samples > 1 else "",
+                hint="samples of RGB count as channels" if stack.axes.samples > 1 and word == "channels" else "",
             )
     return [
         plane

@@ -21,6 +21,7 @@ from gencosmo.errors import Cancelled, InputError, UsageError
 from gencosmo.image import Image, require_signal
 from gencosmo.io.axes import Plane
 from gencosmo.io.blocks import Block, blocks_of
+from gencosmo.io.estimates import Estimates
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.registry import named_format
@@ -32,6 +33,7 @@ from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.stack_write import Output, read_rows, write_output
 from gencosmo.io.storage import check_place, storage_errors
+from gencosmo.photon import PhotonNoise
 from gencosmo.result import Result
 from gencosmo.scaling import measure_scaling, sample_rows
 
@@ -108,6 +110,11 @@ class StackSession:
         """Of the mask and the noise image."""
         return [one.stack.fingerprint for one in self._reader.companions]
 
+    def laws(self) -> dict[int, PhotonNoise]:
+        """Return the law of noise of each channel that is worked on, empty without a camera."""
+        camera = self._reader.camera
+        return {} if camera is None or camera.camera.std is not None else {c: camera.law(c) for c in camera.channels}
+
     def units(self) -> Sequence[Unit]:
         """Every block of every plane that is worked on."""
         return [Unit(plane, block) for plane in self._reader.planes for block in self._blocks]
@@ -124,15 +131,13 @@ class StackSession:
             raise UsageError(
                 f"{out}: the output of {self.profile} is TIFF or OME-Zarr", code="format", hint="name it .ome.tif"
             )
-        if options.samples:
-            raise UsageError("samples are kept in FITS files only", hint="leave --keep-samples out")
         if options.compress == "rice":
             raise UsageError("rice is a compression of FITS", hint="expected auto, none or gzip")
         check_place(
             out, overwrite=options.overwrite, inputs=[self.path, *(c.stack.path for c in self._reader.companions)]
         )
 
-    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool) -> None:
+    def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool, everywhere: bool = False) -> None:
         """Make the folder of results; without `resume` what an earlier run left is deleted."""
         place, name = os.path.split(os.path.abspath(out.rstrip("/" + os.sep)))
         state = sha256(f"{run}:{self.fingerprint.sha256()}".encode()).hexdigest()[:16]
@@ -142,7 +147,8 @@ class StackSession:
                 if os.path.isdir(stale) and not (resume and stale == folder):
                     shutil.rmtree(stale)
             os.makedirs(folder, exist_ok=True)
-        repairs = Repairs(folder, self.stack.axes.size("X"), self._blocks)
+        make = Estimates if everywhere else Repairs
+        repairs = make(folder, self.stack.axes.size("X"), self._blocks, samples=options.samples)
         several = self._find or self._reader.saturation is not None
         self._output = Output(os.path.join(place, name), options, self.stack, self._reader.planes, repairs, several)
         self._output.remember({"GCMPARNT": self.fingerprint.sha256(), "GCMRUN": run})
@@ -151,6 +157,8 @@ class StackSession:
         """Whether a block is neither done nor, in a large plane, without masked pixels."""
         if self._output is not None and self._output.repairs.has(unit.plane, unit.block):
             return False
+        if self._output is not None and self._output.repairs.everywhere:
+            return True
         return len(self._blocks) == 1 or self._find or self._survey(unit.plane).masked[unit.block.number] > 0
 
     def read(self, unit: Unit) -> Image:

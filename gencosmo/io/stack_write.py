@@ -60,7 +60,7 @@ def _zarr(output: Output, words: Mapping[str, str], count: int) -> list[tuple[st
     stack, options = output.stack, output.options
     asked = options.ngff if isinstance(options, StackWrite) else None
     same = isinstance(stack, ZarrStack) and stack.kind == "ome-zarr" and asked in (None, stack.version)
-    if same and output.dtype == stack.dtype:
+    if same and not output.repairs.everywhere and output.dtype == stack.dtype:
         copy_zarr(output, part, words) if count else _copy_tree(stack.path, part)
     else:
         version = check_version(asked or (getattr(stack, "version", "") or "0.5"))
@@ -83,16 +83,29 @@ def _tiff(output: Output, words: Mapping[str, str], count: int) -> list[tuple[st
     part = os.path.join(folder, "image.tif")
     asked = re.search(r"\.ome\.tiff?$", output.path, re.IGNORECASE) is not None
     paged = isinstance(stack, TiffStack) and stack.by_page
-    copied = paged and getattr(stack, "series").kind in COPIED  # noqa: B009 (known to be a TiffStack here)
+    made = output.repairs.everywhere
+    copied = not made and paged and getattr(stack, "series").kind in COPIED  # noqa: B009 (known to be a TiffStack here)
     if copied and (stack.kind == "ome-tiff" or not asked):
         copy_tiff(output, part, words) if count else shutil.copyfile(stack.path, part)
     else:
-        if isinstance(stack, TiffStack) and not asked:
+        if isinstance(stack, TiffStack) and not asked and not made:
             warn(f"{stack.path} cannot be written as it is stored, and becomes OME-TIFF", "converted")
         compress = output.options.compress == "gzip"
         write_ome(part, stack.axes, output.dtype, output.read, stack.details, words=words, compress=compress)
-    sides = _sides(output, folder, words) if count else []
+    sides = [*_sides(output, folder, words), *_samples(output, folder, words)] if count else []
     return [*sides, (part, output.path)]
+
+
+def _samples(output: Output, folder: str, words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Posterior samples as a file of their own."""
+    number, stack = output.drawn, output.stack
+    if not number:
+        return []
+    from gencosmo.io.tiff_samples import write_samples
+
+    part = os.path.join(folder, "samples.tif")
+    write_samples(part, _unfolded(stack.axes), number, output.sample, stack.details, words=words)
+    return [(part, side_name(output.path, "samples"))]
 
 
 def _sides(output: Output, folder: str, words: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -117,7 +130,8 @@ def _sides(output: Output, folder: str, words: Mapping[str, str]) -> list[tuple[
             words=words,
             name=name,
             compress=True,
-            shrunk=_shrunk(output, ladder, name, dtype),
+            # of an image with a value everywhere a smaller copy is its mean, of scattered pixels the largest
+            shrunk=None if name == "std" and output.repairs.everywhere else _shrunk(output, ladder, name, dtype),
         )
         parts.append((part, side_name(output.path, name)))
     return parts

@@ -19,7 +19,7 @@ from gencosmo.io.levels import halve, level_sizes
 from gencosmo.io.painted import TAG
 from gencosmo.io.stack import Details
 
-__all__ = ["write_ome"]
+__all__ = ["metadata_of", "write_ome"]
 
 TILE = 512
 TILED = 1 << 22
@@ -92,7 +92,7 @@ def write_ome(
             shape=(*counts, height, width, *tail),
             dtype=dtype,
             subifds=len(sizes) or None,
-            metadata=_metadata(leading + "YX" + ("S" if rgb else ""), counts, details, name, words),
+            metadata=metadata_of(leading + "YX" + ("S" if rgb else ""), counts, details, name, words),
             extratags=[(TAG, 2, None, json.dumps([dict(words)]), True)] if words else [],
             **settings,
         )
@@ -150,9 +150,10 @@ def _pieces(
                 yield np.pad(part, short + [(0, 0)] * (part.ndim - 2))
 
 
-def _metadata(
+def metadata_of(
     letters: str, counts: tuple[int, ...], details: Details, name: str, words: Mapping[str, str]
 ) -> dict[str, Any]:
+    """Return what tifffile needs for the OME-XML of one image."""
     found: dict[str, Any] = {"axes": letters}
     for axis, size in (("X", details.x), ("Y", details.y), ("Z", details.z)):
         if size is not None:

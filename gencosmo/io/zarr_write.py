@@ -11,7 +11,8 @@ import copy
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = ["copy_zarr", "new_zarr", "write_arrays"]
 CHUNK, SHARD = 1024, 4096
 SHARDED = 1 << 26
 """Pixels from which the chunks of a plane are gathered into shards (0.5)."""
+SAMPLES = "gcm_samples"
 NAMES = {"std": "gcm_std", "fill": "labels/gcm_fill", "flags": "labels/gcm_flags"}
 
 
@@ -87,24 +89,44 @@ def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) 
     root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
     root.attrs.update(attributes_of_image(entry, version, channels=names, kept=kept))
     arrays = [_create(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
-    for plane in stack.axes.planes():
-        for level, size in enumerate(sizes):
-            step = SHARD if max(size) > SHARD else CHUNK
-            for section in _sections(size, step):
-                place = _place(letters, plane, section)
-                if level == 0:
-                    arrays[0][place] = output.read(plane, section)
-                    continue
-                below = tuple(
-                    slice(2 * s.start, min(2 * s.stop, n)) for s, n in zip(section, sizes[level - 1], strict=True)
-                )
-                arrays[level][place] = halve(
-                    np.asarray(arrays[level - 1][_place(letters, plane, (below[0], below[1]))])
-                )
+    _pyramid(arrays, sizes, letters, list(stack.axes.planes()), output.read)
     if output.repairs.count(output.planes):
         paths = [str(n) for n in range(len(sizes))]
         _layers(output, path, entry, paths, shapes, Ladder(sizes), version, letters)
     _remember(path, words)
+
+
+def _pyramid(
+    arrays: Sequence[Any],
+    sizes: Sequence[tuple[int, int]],
+    letters: str,
+    planes: Sequence[Plane],
+    read: Callable[[Plane, Section], NDArray[Any]],
+) -> None:
+    """Write all levels of an image: full size as it is read, each other the means of the one below it."""
+    turned = letters.index("X") < letters.index("Y")
+    ladder = Ladder(sizes)
+    for plane in planes:
+        for level, size in enumerate(sizes):
+            step = SHARD if max(size) > SHARD else CHUNK
+            for section in _sections(size, step):
+                if level == 0:
+                    values = read(plane, section)
+                else:
+                    below = ladder.below(level, section)
+                    under = np.asarray(arrays[level - 1][_place(letters, plane, below)])
+                    values = _shrunk(under.T if turned else under, section)
+                arrays[level][_place(letters, plane, section)] = values.T if turned else values
+
+
+def _shrunk(values: NDArray[Any], section: Section) -> NDArray[Any]:
+    """Means of 2x2 pixels; of levels that are not halves, the pixels under the middle of each."""
+    shape = tuple(part.stop - part.start for part in section)
+    found = halve(values)
+    if found.shape == shape:
+        return found
+    rows, cols = ((np.arange(n) + 0.5) * size / n for n, size in zip(shape, values.shape, strict=True))
+    return values[np.ix_(rows.astype(np.int64), cols.astype(np.int64))]
 
 
 def _kept(stack: Any) -> dict[str, Any]:
@@ -154,18 +176,55 @@ def _layers(
     parent = zarr_package().open_group(folder, mode="a", zarr_format=VERSIONS[number])
     for name, dtype in output.layers:
         place, label = NAMES[name], name != "std"
+        dense, arrays = output.repairs.everywhere and not label, []
         group = parent.create_group(place, overwrite=True)
         group.attrs.update(attributes_of_image({**entry, "name": place.rpartition("/")[2]}, number, label=label))
         for level, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
             array = _create(group, path, shape, dtype, number, letters)
+            arrays.append(array)
+            if dense:
+                continue
             for plane in output.planes:
                 for section in _sections(ladder.sizes[level], SHARD if array.shards else CHUNK):
                     values = ladder.layer(output.repairs, name, dtype, plane, level, section)
                     if values.any():
                         turned = letters.index("X") < letters.index("Y")
                         array[_place(letters, plane, section)] = values.T if turned else values
+        if dense:
+            read = _field(output, name, dtype)
+            _pyramid(arrays, ladder.sizes, letters, output.planes, read)
         if label:
             _list_label(folder, place.rpartition("/")[2], number)
+    if output.drawn:
+        _samples(output, parent, entry, paths, shapes, ladder.sizes, number, letters)
+
+
+def _field(output: Output, name: str, dtype: Any) -> Callable[[Plane, Section], NDArray[Any]]:
+    return lambda plane, section: output.repairs.layer(name, dtype, plane, section)
+
+
+def _samples(
+    output: Output,
+    parent: Any,
+    entry: Mapping[str, Any],
+    paths: Sequence[str],
+    shapes: Sequence[Sequence[int]],
+    sizes: Sequence[tuple[int, int]],
+    version: str,
+    letters: str,
+) -> None:
+    """Write posterior samples as a collection of images `gcm_samples/0`, `1`, ...: an image has five axes at most."""
+    shelf = parent.create_group(SAMPLES, overwrite=True)
+    layout = {"bioformats2raw.layout": 3}
+    shelf.attrs.update(layout if version == "0.4" else {"ome": {"version": version, **layout}})
+    planes = list(output.stack.axes.planes())
+    for sample in range(output.drawn):
+        group = shelf.create_group(str(sample))
+        group.attrs.update(attributes_of_image({**entry, "name": f"sample {sample}"}, version))
+        arrays = [
+            _create(group, path, shape, np.float32, version, letters) for path, shape in zip(paths, shapes, strict=True)
+        ]
+        _pyramid(arrays, sizes, letters, planes, partial(output.sample, sample))
 
 
 def _is_v2(folder: str) -> bool:

@@ -19,7 +19,7 @@ from gencosmo.errors import GencosmoWarning, InputError
 from gencosmo.image import as_image
 from gencosmo.photon.noise import MeanVariance, PhotonNoise
 
-__all__ = ["estimate_noise"]
+__all__ = ["estimate_noise", "fit_law"]
 
 Double = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -124,6 +124,27 @@ def _digitising(values: NDArray[np.float32]) -> float:
     return float(steps.min()) ** 2 / 12 if steps.size else 0.0
 
 
+def fit_law(
+    plane: NDArray[np.float32], good: NDArray[np.bool_], *, offset: float | None = None, name: str = "the image"
+) -> PhotonNoise:
+    """Read the law of one plane (H, W) off its good pixels; see :func:`estimate_noise`. `name` is for messages."""
+    points = _points(plane.astype(np.float64), good)
+    start = float(points.level.min()) if offset is None else offset
+    if not (points.variance > 0).any():
+        raise InputError(
+            f"{name} has no noise: neighbouring pixels are equal or follow a surface",
+            code="no_noise",
+            hint="give gain and read noise instead",
+        )
+    slope, floor, weight = _line(points, start)
+    floor = max(floor, _digitising(plane[good]))
+    if points.white < WHITE_LEAST:
+        text = f"noise of {name} is not white: fine detail has {points.white:.2f} of the coarser's variance"
+        warnings.warn(GencosmoWarning(text, code="correlated"), stacklevel=3)
+    kept = MeanVariance(points.level, points.variance, points.count, weight, points.white)
+    return PhotonNoise(slope, floor, start, kept)
+
+
 def estimate_noise(image: Any, mask: Any = None, *, offset: float | None = None) -> list[PhotonNoise]:
     """Read gain, read noise and (where it is not told) a stand-in for the offset off one image.
 
@@ -154,23 +175,7 @@ def estimate_noise(image: Any, mask: Any = None, *, offset: float | None = None)
     """
     asked = as_image(image, mask)
     good = ~asked.mask
-    found = []
-    for channel in range(asked.shape[0]):
-        points = _points(asked.data[channel].astype(np.float64), good[channel])
-        start = float(points.level.min()) if offset is None else offset
-        if not (points.variance > 0).any():
-            raise InputError(
-                f"channel {channel} has no noise: neighbouring pixels are equal or follow a surface",
-                code="no_noise",
-                hint="give gain and read noise instead",
-            )
-        slope, floor, weight = _line(points, start)
-        floor = max(floor, _digitising(asked.data[channel][good[channel]]))
-        if points.white < WHITE_LEAST:
-            text = (
-                f"noise of channel {channel} is not white: fine detail has {points.white:.2f} of the coarser's variance"
-            )
-            warnings.warn(GencosmoWarning(text, code="correlated"), stacklevel=2)
-        kept = MeanVariance(points.level, points.variance, points.count, weight, points.white)
-        found.append(PhotonNoise(slope, floor, start, kept))
-    return found
+    return [
+        fit_law(plane, seen, offset=offset, name=f"channel {channel}")
+        for channel, (plane, seen) in enumerate(zip(asked.data, good, strict=True))
+    ]

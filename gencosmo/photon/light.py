@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import InputError, UsageError
 from gencosmo.image import Image, as_image
 
-__all__ = ["estimate_illumination", "with_illumination"]
+__all__ = ["Illumination", "check_order", "estimate_illumination", "fit_illumination", "with_illumination"]
 
 Double = NDArray[np.float64]
 BLOCKS = 24
@@ -28,8 +29,27 @@ def _terms(rows: Double, cols: Double, order: int) -> Double:
     return np.stack([down[i] * across[j] for i, j in pairs], axis=1)
 
 
+@dataclass(frozen=True, eq=False)
+class Illumination:
+    """A surface over a plane of `size` (H, W): coefficients of Legendre products up to a total degree `order`."""
+
+    coefficients: Double
+    order: int
+    size: tuple[int, int]
+
+    def at(self, rows: slice, cols: slice) -> NDArray[np.float32]:
+        """Return the surface at some rows and columns of the plane."""
+        height, width = self.size
+        down = 2 * np.arange(rows.start, rows.stop, dtype=np.float64) / max(height - 1, 1) - 1
+        across = 2 * np.arange(cols.start, cols.stop, dtype=np.float64) / max(width - 1, 1) - 1
+        out = np.empty((down.size, across.size), np.float32)
+        for number, place in enumerate(down):
+            out[number] = _terms(np.full(across.size, place), across, self.order) @ self.coefficients
+        return out
+
+
 def _block_medians(plane: Double, good: NDArray[np.bool_]) -> tuple[Double, Double, Double]:
-    """Rows, columns (-1 to 1) and medians of blocks that are at least a quarter good."""
+    """Rows, columns (in pixels of `plane`) and medians of blocks that are at least a quarter good."""
     height, width = plane.shape
     side = max(4, min(height, width) // BLOCKS)
     found = []
@@ -40,10 +60,8 @@ def _block_medians(plane: Double, good: NDArray[np.bool_]) -> tuple[Double, Doub
             if seen.mean() >= 0.25:
                 middle = (row + (seen.shape[0] - 1) / 2, col + (seen.shape[1] - 1) / 2)
                 found.append((*middle, float(np.median(plane[cut][seen]))))
-    if not found:
-        return np.empty(0), np.empty(0), np.empty(0)
-    row_at, col_at, value = np.array(found).T
-    return 2 * row_at / max(height - 1, 1) - 1, 2 * col_at / max(width - 1, 1) - 1, value
+    row_at, col_at, value = np.array(found).reshape(-1, 3).T
+    return row_at, col_at, value
 
 
 def _robust(design: Double, values: Double) -> Double:
@@ -57,6 +75,52 @@ def _robust(design: Double, values: Double) -> Double:
         scale = max(1.4826 * float(np.median(rest)), 1e-12 * float(np.abs(values).max() + 1))
         weight = scale / np.maximum(rest, scale) if turn < 20 else np.maximum(1 - (rest / (TUKEY * scale)) ** 2, 0) ** 2
     return np.asarray(found)
+
+
+def check_order(order: int) -> None:
+    """Raise `UsageError` when a surface of this order is not fitted."""
+    if not 0 <= order <= MAX_ORDER:
+        raise UsageError(f"illumination: order is {order}, expected 0 to {MAX_ORDER}", code="usage")
+
+
+def fit_illumination(
+    plane: NDArray[np.floating],
+    good: NDArray[np.bool_],
+    *,
+    order: int = 3,
+    step: int = 1,
+    size: tuple[int, int] | None = None,
+) -> Illumination:
+    """Fit the large-scale level of one plane.
+
+    Parameters
+    ----------
+    plane : ndarray (h, w)
+    good : bool ndarray (h, w)
+    order : int
+        Total degree, 0 to 6.
+    step, size : int, (int, int)
+        When `plane` holds every `step`-th row and column of a larger one: that one's size.
+
+    Raises
+    ------
+    InputError
+        `too_small` when there are fewer blocks than coefficients.
+    UsageError
+        `order` out of range.
+    """
+    check_order(order)
+    height, width = size or plane.shape
+    rows, cols, values = _block_medians(plane.astype(np.float64), good)
+    count = (order + 1) * (order + 2) // 2
+    if values.size < 2 * count:
+        raise InputError(
+            f"{values.size} blocks of good pixels, a surface of order {order} needs {2 * count}",
+            code="too_small",
+            hint="ask for a lower order",
+        )
+    down, across = 2 * step * rows / max(height - 1, 1) - 1, 2 * step * cols / max(width - 1, 1) - 1
+    return Illumination(_robust(_terms(down, across, order), values), order, (height, width))
 
 
 def estimate_illumination(image: Any, mask: Any = None, *, order: int = 3) -> NDArray[np.float32]:
@@ -82,26 +146,13 @@ def estimate_illumination(image: Any, mask: Any = None, *, order: int = 3) -> ND
     UsageError
         `order` out of range.
     """
-    if not 0 <= order <= MAX_ORDER:
-        raise UsageError(f"order is {order}, expected 0 to {MAX_ORDER}", code="usage")
+    check_order(order)
     asked = as_image(image, mask)
     good = ~asked.mask
     _, height, width = asked.shape
-    down, across = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
-    out = np.empty(asked.shape, np.float32)
-    for channel in range(asked.shape[0]):
-        rows, cols, values = _block_medians(asked.data[channel].astype(np.float64), good[channel])
-        count = (order + 1) * (order + 2) // 2
-        if values.size < 2 * count:
-            raise InputError(
-                f"{values.size} blocks of good pixels, a surface of order {order} needs {2 * count}",
-                code="too_small",
-                hint="ask for a lower order",
-            )
-        found = _robust(_terms(rows, cols, order), values)
-        for row in range(height):
-            out[channel, row] = _terms(np.full(width, down[row]), across, order) @ found
-    return out
+    everything = slice(0, height), slice(0, width)
+    fitted = [fit_illumination(plane, seen, order=order) for plane, seen in zip(asked.data, good, strict=True)]
+    return np.stack([one.at(*everything) for one in fitted])
 
 
 def with_illumination(image: Any, mask: Any = None, *, order: int = 3) -> Image:

@@ -214,5 +214,5 @@ def test_options_that_mean_nothing_are_refused(tmp_path):
     for out in ("out.fits", "out.png", "out", "nowhere/out.tif", "x.tif"):
         with pytest.raises(GencosmoError):
             process_file(tmp_path / "x.tif", tmp_path / out)
-    with pytest.raises(UsageError, match="samples"):
-        process_file(tmp_path / "x.tif", tmp_path / "y.tif", write=WriteOptions(samples=True))
+    with pytest.raises(UsageError, match="rice"):
+        process_file(tmp_path / "x.tif", tmp_path / "y.tif", write=WriteOptions(compress="rice"))
