@@ -75,7 +75,7 @@ def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
     why, channel = result.meta["explanation"], int(row["channel"])
     scale, shape = str(row["scale"]).split("/")
     k = why.scales.index(scale)
-    box = _around(row, image.shape[1:])
+    box = _around(row, row.meta.get("origin", (0, 0)), image.shape[1:])
     seen, predicted = image.data[channel][box], why.mean[k, channel][box]
     mask = image.mask[channel][box]
     limits = display_limits(seen, ~mask)
@@ -90,13 +90,13 @@ def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
     ]
 
 
-def _around(row: Any, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """A square around a detection, within the image."""
+def _around(row: Any, origin: Sequence[int], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """A square around a detection, within the image that begins at `origin` in its file."""
     reach = max(int(row["x_max"] - row["x_min"]), int(row["y_max"] - row["y_min"])) // 2
     half = min(max(_HALF, reach + 8), 100)
     cut = []
-    for centre, side in zip((row["y_0"], row["x_0"]), shape, strict=True):
-        first = int(np.clip(round(float(centre)) - half, 0, max(0, side - 2 * half - 1)))
+    for centre, begins, side in zip((row["y_0"], row["x_0"]), origin, shape, strict=True):
+        first = int(np.clip(round(float(centre)) - begins - half, 0, max(0, side - 2 * half - 1)))
         cut.append(slice(first, min(side, first + 2 * half + 1)))
     return cut[0], cut[1]
 

@@ -35,6 +35,9 @@ Normals = Annotated[
 Detector = Annotated[str | None, typer.Option(metavar="FILE", help="A detector fitted before, instead of --normals.")]
 SaveDetector = Annotated[str | None, typer.Option(metavar="FILE", help="Keep the fitted detector (.safetensors).")]
 Tile = Annotated[int, typer.Option(help="Side of the tiles, in pixels.")]
+Region = Annotated[
+    str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Only these rows and columns, ends not included.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 
 
@@ -62,6 +65,7 @@ def score(
     grow: Grow = None,
     find: Find = None,
     max_pixels: MaxPixels = None,
+    region: Region = None,
     prior: AutoPrior = "auto",
     target: Target = "frame",
     seed: Annotated[int, typer.Option(help="Seed of the noise under which soft scales look.")] = 0,
@@ -75,7 +79,9 @@ def score(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.commands.reading import prior_for, read_options
         from gencosmo.commands.score import Outputs, Scoring, run_score
+        from gencosmo.io.region import parse_region
 
+        part = None if region is None else parse_region(region)
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
@@ -83,7 +89,7 @@ def score(
         run_score(
             list(inputs),
             Outputs(out, catalog, regions, maps, report, threshold, least_pixels, rate, overwrite),
-            Scoring(prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector),
+            Scoring(prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector, part),
             read,
             as_json=as_json,
             progress=progress,

@@ -13,6 +13,7 @@ from gencosmo.errors import Cancelled, GencosmoError, GencosmoWarning, InputErro
 from gencosmo.image import Image
 from gencosmo.io import read as read_image
 from gencosmo.io.atomic import check_output, write_atomic
+from gencosmo.io.axes import Section
 from gencosmo.io.build import empty_primary, image_hdu
 from gencosmo.io.catalog import ENDINGS, catalog, write_catalog, write_regions
 from gencosmo.io.fits import ReadOptions, read_fits
@@ -59,6 +60,8 @@ class Scoring:
     normals: str | None = None
     detector: str | None = None
     save: str | None = None
+    region: Section | None = None
+    """Rows and columns of the inputs that are scored; default: all."""
 
 
 def images_in(folder: str) -> list[str]:
@@ -159,7 +162,7 @@ def _one(
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
-        image = _read(path, read)
+        image = _read(path, read, scoring.region)
         result = score(
             image, prior=scoring.prior, detector=detector, target=cast(Any, scoring.target), tile=scoring.tile,
             seed=scoring.seed, device=scoring.device, progress=hooks[0], cancel=hooks[1],
@@ -167,9 +170,11 @@ def _one(
     for entry in caught:
         if isinstance(entry.message, GencosmoWarning):
             print_warning(entry.message.code, f"{path}: {entry.message.message}")
+    origin = (0, 0) if scoring.region is None else (scoring.region[0].start, scoring.region[1].start)
     table = catalog(
-        result, threshold=outputs.threshold, least_pixels=outputs.least_pixels, rate=outputs.rate, file=path
-    )
+        result, threshold=outputs.threshold, least_pixels=outputs.least_pixels, rate=outputs.rate, file=path,
+        origin=origin,
+    )  # fmt: skip
     _write(paths, result, table, os.path.basename(path), overwrite=outputs.overwrite)
     kind = result.meta["p_value_kind"]
     seconds = time.perf_counter() - start
@@ -185,9 +190,10 @@ def _one(
     }
 
 
-def _read(path: str, options: ReadOptions) -> Image:
+def _read(path: str, options: ReadOptions, region: Section | None) -> Image:
     """With the options of the command line."""
-    return read_fits(path, options) if format_of(path).name == "fits" else read_stack(path, options)
+    reads = read_fits if format_of(path).name == "fits" else read_stack
+    return reads(path, options, region)
 
 
 def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, overwrite: bool) -> None:
@@ -197,7 +203,11 @@ def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, ove
         write_regions(table, paths["regions"], overwrite=overwrite)
     if "map" in paths:
         assert result.anomaly_map is not None
-        parts = [*empty_primary(), *image_hdu(result.anomaly_map, "GCM_ANOM"), *image_hdu(result.mean, "GCM_PRED")]
+        row, col = table.meta["origin"]
+        cut = {"LTV1": (float(-col), "column 0 of the file"), "LTV2": (float(-row), "row 0 of the file")}
+        more = cut if (row, col) != (0, 0) else {}
+        planes = ((result.anomaly_map, "GCM_ANOM"), (result.mean, "GCM_PRED"))
+        parts = [*empty_primary(), *(part for plane, name in planes for part in image_hdu(plane, name, more=more))]
         write_atomic(paths["map"], parts, overwrite=overwrite)
     if "report" in paths:
         explanation_strips(paths["report"], result, table, title=title, overwrite=overwrite)

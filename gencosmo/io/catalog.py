@@ -75,6 +75,7 @@ def catalog(
     least_pixels: int = 1,
     rate: float = 0.05,
     file: str = "",
+    origin: tuple[int, int] = (0, 0),
 ) -> Table:
     """Catalogue of what stands out of a scored image.
 
@@ -90,6 +91,8 @@ def catalog(
         False discovery rate of the column `believed`.
     file : str
         What the column `file` says.
+    origin : (int, int)
+        Row and column at which the scored image begins in its file; positions are those in the file.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def catalog(
     rows: list[dict[str, Any]] = []
     for channel in range(image.shape[0]):
         for region in find_regions(planes[channel], image.mask[channel], threshold, least_pixels):
-            rows.append(_row(result, image, channel, region, file))
+            rows.append(_row(result, image, channel, region, file, origin))
     rows.sort(key=lambda row: -abs(row["peak_sig"]))
     believed = benjamini_hochberg(np.array([row["p_value"] for row in rows]), rate)
     for number, row in enumerate(rows, start=1):
@@ -125,6 +128,7 @@ def catalog(
         "threshold": threshold,
         "fdr": rate,
         "p_value_kind": result.meta["p_value_kind"],
+        "origin": list(origin),
         "image_score": float(result.anomaly_score or 0.0),
         "image_p_value": float("nan") if result.p_value is None else float(result.p_value),
     }
@@ -154,7 +158,9 @@ def _unit(image: Image) -> Any:
     return Unit(image.unit, parse_strict="silent") if image.unit else None
 
 
-def _row(result: Result, image: Image, channel: int, region: Region, file: str) -> dict[str, Any]:
+def _row(
+    result: Result, image: Image, channel: int, region: Region, file: str, origin: tuple[int, int]
+) -> dict[str, Any]:
     why = result.meta["explanation"]
     top, bottom, left, right = region.box
     box = np.s_[channel, top : bottom + 1, left : right + 1]
@@ -166,13 +172,14 @@ def _row(result: Result, image: Image, channel: int, region: Region, file: str) 
     if image_flags is not None and (image_flags & np.uint32(bits("SATURATED")) != 0).any():
         flags.append("SATURATED")
     flags += [name for name, set_ in (("EDGE", region.edge), ("NEAR_MASKED", region.near_masked)) if set_]
-    ra, dec = _sky(image, region.row, region.col)
+    down, across = origin
+    ra, dec = _sky(image, region.row + down, region.col + across)
     seen, mean = image.data[box], result.mean.reshape(image.shape)[box]
     std = result.std.reshape(image.shape)[box]
     side = result.meta["tile"]
     return {
-        "ra": ra, "dec": dec, "x_0": region.col, "y_0": region.row,
-        "x_min": left, "x_max": right, "y_min": top, "y_max": bottom,
+        "ra": ra, "dec": dec, "x_0": region.col + across, "y_0": region.row + down,
+        "x_min": left + across, "x_max": right + across, "y_min": top + down, "y_max": bottom + down,
         "score": surprise, "score_std": float(np.std(why.z[:, channel, row, col])), "p_value": p,
         "peak_sig": region.peak, "mass_sig": region.mass, "area_px": region.area,
         "flux": float((seen - mean)[region.pixels].sum(dtype=np.float64)),

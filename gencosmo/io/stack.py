@@ -130,14 +130,22 @@ class Stack(ABC):
         ]
         return [*lines, f"channels: {', '.join(told.channel_names)}"] if any(told.channel_names) else lines
 
-    def check_size(self, *, whole: bool) -> None:
-        """Raise `TooLargeError` when a plane is larger than what is worked on; `whole`: in one piece."""
+    def check_size(self, *, whole: bool, section: Section | None = None) -> None:
+        """Raise `TooLargeError` when a plane, or a section of it, is larger than what is worked on.
+
+        `whole`: in one piece.
+        """
         most = self.limit if whole else LARGEST
-        if self.axes.pixels > most:
-            size = self.axes.pixels * self.dtype.itemsize / 1e9
+        pixels = self.axes.pixels
+        if section is not None:
+            pixels = math.prod(side.stop - side.start for side in section)
+        if pixels > most:
+            size = pixels * self.dtype.itemsize / 1e9
             hint = "raise --max-pixels if the file is sound and the memory suffices" if whole else "is the file sound?"
             raise TooLargeError(
-                f"{self.path}: a plane is {self.axes.pixels:.2g} pixels ({size:.3g} GB), limit {most:.2g}", hint=hint
+                f"{self.path}: {'a plane' if section is None else 'the region'} is {pixels:.2g} pixels "
+                f"({size:.3g} GB), limit {most:.2g}",
+                hint=hint,
             )
 
 

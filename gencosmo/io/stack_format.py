@@ -11,6 +11,7 @@ from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.pixels import Section
+from gencosmo.io.region import section_within
 from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
@@ -67,11 +68,9 @@ def _joined(reader: StackReader, section: Section | None) -> Image:
                 hint=f"choose with {word}=, or process the file",
             )
     height, width = stack.axes.inside[3:]
-    rows, cols = section or (slice(None), slice(None))
-    whole = slice(*rows.indices(height)[:2]), slice(*cols.indices(width)[:2])
-    if section is None:
-        stack.check_size(whole=True)
-    images = [reader.image(plane, whole) for plane in planes]
+    part = section_within(section or (slice(None), slice(None)), height, width, stack.path)
+    stack.check_size(whole=True, section=None if section is None else part)
+    images = [reader.image(plane, part) for plane in planes]
     first = images[0].replace(meta=dict(images[0].meta) | {"planes_read": tuple(tuple(plane) for plane in planes)})
     if len(images) == 1:
         return first
