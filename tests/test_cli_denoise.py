@@ -1,0 +1,120 @@
+"""`gencosmo denoise` and the options about noise, times and depths, as a lab meets them."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from gencosmo.cli import app
+from gencosmo.commands.reading import parse_camera, parse_numbers
+from gencosmo.errors import UsageError
+from gencosmo.io.stack_options import Camera
+
+from .io.stacks import SIZE, filled, holes, mask_file, quick_task, values  # noqa: F401
+from .photon.scenes import cells, counted
+
+SIDE = 72
+
+
+def call(*words, code=0):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code, done.stderr
+    return done
+
+
+def noisy(path, *, told=False, planes=2):
+    """A z-stack of a camera with 0.5 electrons per unit, read noise 2 and offset 100; the light behind it."""
+    light = np.stack([cells(SIDE, peak=60.0, seed=n) for n in range(planes)])
+    array = np.clip(np.rint([counted(plane, 0.5, 2.0, 100.0, n) for n, plane in enumerate(light)]), 0, 65535)
+    words = {"axes": "ZYX", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.3}
+    if told:
+        keys = {"Cam-CONVERSION FACTOR COEFF": "0.5", "Cam-CONVERSION FACTOR OFFSET": "100", "Current Read Noise": "2"}
+        words["MapAnnotation"] = {"Namespace": "camera", **keys}
+    tifffile.imwrite(path, array.astype(np.uint16), ome=True, photometric="minisblack", metadata=words)
+    return path, array, light / 0.5 + 100
+
+
+def test_an_ome_tiff_is_denoised_in_one_command(tmp_path):
+    path, array, light = noisy(tmp_path / "in.ome.tif", told=True)
+    done = call("denoise", path, "-o", tmp_path / "out.ome.tif", "--report", tmp_path / "out.png", "--json")
+    assert "gain 0.5, read noise 2, offset 100 (file)" in done.stderr
+    (report,) = json.loads(done.stdout)["files"]
+    assert report["filled"] == array.size and report["status"] == "done"
+    got, std = tifffile.imread(tmp_path / "out.ome.tif"), tifffile.imread(tmp_path / "out.std.ome.tif")
+    assert got.shape == array.shape and got.dtype == std.dtype == np.float32 and (std > 0).all()
+    assert np.std(got - light) < 0.6 * np.std(array - light)
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as file:
+        assert 'PhysicalSizeX="0.3"' in file.ome_metadata and '"GCMOP": "denoise"' in str(
+            file.pages[0].tags[65427].value
+        )
+    assert (tmp_path / "out.png").stat().st_size > 1000
+
+
+def test_the_noise_must_come_from_somewhere(tmp_path):
+    path = noisy(tmp_path / "in.ome.tif")[0]
+    done = call("denoise", path, "-o", tmp_path / "out.ome.tif", code=3)
+    assert "error[no_noise]" in done.stderr and "does not say the gain" in done.stderr
+    assert "--noise estimate" in done.stderr
+    assert not (tmp_path / "out.ome.tif").exists()
+
+
+def test_check_tells_and_draws_the_law(tmp_path):
+    path = noisy(tmp_path / "in.ome.tif")[0]
+    words = ["check", path, "--noise", "estimate", "--offset", "100", "--noise-picture", tmp_path / "law.png"]
+    done = call(*words)
+    assert "camera, channel 0:" in done.stdout and "electrons per unit" in done.stdout
+    assert (tmp_path / "law.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads(call("check", path, "--noise", "estimate", "--json").stdout)
+    assert set(told["camera"]["0"]) == {"gain", "read_noise", "offset"}
+    assert "exists" in call(*words, code=2).stderr
+    for more in (["--gain", "1", "--read-noise", "2"], ["--noise", "5"], []):
+        again = call("check", path, *more, "--noise-picture", tmp_path / "b.png", code=2)
+        assert "--noise estimate" in again.stderr
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_only_chosen_times_and_depths_are_filled(tmp_path, quick_task):  # noqa: F811
+    array, mask = values((4, 3, *SIZE)), holes()
+    path = tmp_path / "in.ome.tif"
+    tifffile.imwrite(path, array, ome=True, photometric="minisblack", metadata={"axes": "TZYX"})
+    call("inpaint", path, "-o", tmp_path / "out.ome.tif", "--mask", mask_file(tmp_path, mask), "--times", "1:3",
+         "--depths", "0,2")  # fmt: skip
+    got = tifffile.imread(tmp_path / "out.ome.tif")
+    for t in range(4):
+        for z in range(3):
+            chosen = t in (1, 2) and z in (0, 2)
+            assert np.array_equal(got[t, z], np.where(mask & chosen, filled(), array[t, z]))
+    done = call("inpaint", path, "-o", tmp_path / "b.tif", "--times", "9", code=2)
+    assert "error[times]: times 9:" in done.stderr and "has 4 times, 0 to 3" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("0,2", (0, 2)), ("0:3,1,7", (0, 1, 2, 7)), (None, None), (" 4 ", (4,))])
+def test_numbers(text, numbers):
+    assert parse_numbers(text, "times") == numbers
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:", ":3", "3:1", "2:2", "0:99999999", "-1", "1;2"])
+def test_what_is_no_list_of_numbers(text):
+    with pytest.raises(UsageError, match=r"--depths .* is not a list of numbers") as caught:
+        parse_numbers(text, "depths")
+    assert caught.value.code == "depths"
+
+
+def test_words_about_noise():
+    assert parse_camera(None, None, None, None) is None
+    assert parse_camera("12.5", None, None, None) == Camera(std=12.5)
+    assert parse_camera("estimate", None, 100.0, None) == Camera(offset=100.0, source="estimate")
+    assert parse_camera(None, 2.0, None, 1.0) == Camera(2.0, None, 1.0)
+    for words in (("loud", None, None, None), ("-3", None, None, None), (None, 2.0, None, None)):
+        with pytest.raises(UsageError) as caught:
+            parse_camera(*words)
+        assert caught.value.code == "bad_noise"
+
+
+def test_cameras_mean_nothing_for_fits(tmp_path):
+    from .io.files import damaged
+
+    done = call("inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits", "--noise", "estimate", code=2)
+    assert "camera means nothing for a FITS file" in done.stderr
