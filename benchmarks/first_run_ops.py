@@ -12,6 +12,7 @@ from torch import Tensor
 from gencosmo.ops.apply_kernels import RAW_CHANNELS, apply_kernels
 from gencosmo.ops.bin import bin, bin_adjoint
 from gencosmo.ops.blend import blend_, blend_finish_
+from gencosmo.ops.calibrate import calibrate_
 from gencosmo.ops.fft_point import fft_point
 from gencosmo.ops.gather import gather
 from gencosmo.ops.hutchinson import CHUNKS, hutchinson_, probe_
@@ -121,6 +122,17 @@ def timed_ops(device: str, side: int) -> list[Callable[[], Timed]]:
         moved = 4 * (RAW_CHANNELS + 5 + 4 + 2)
         return Timed("apply_kernels", lambda: apply_kernels(raw, win, local, mean, var), mean.numel(), moved)
 
+    def make_calibrate() -> Timed:
+        win, local = numbers(windows, 5, WINDOW, WINDOW), numbers(windows, LOCALS, WINDOW, WINDOW)
+        mean, var = numbers(windows, 1, WINDOW, WINDOW), numbers(windows, 1, WINDOW, WINDOW)
+        levels, scales = torch.logspace(-1, 1, 6, device=device), torch.logspace(-1, 1, 7, device=device)
+        factors, shifts = torch.ones(8, 8, device=device), torch.zeros(8, 8, device=device)
+
+        def call() -> None:
+            calibrate_(mean, var, win, local, levels, scales, factors, shifts)
+
+        return Timed("calibrate", call, mean.numel(), 28)
+
     def make_predictive_score() -> Timed:
         value, mean, var, ivar, z, log_prob = (numbers(1, side, side) for _ in range(6))
         sums = torch.zeros(score_sums_shape(1, side, side, TILE), dtype=torch.float64, device=device)
@@ -153,8 +165,8 @@ def timed_ops(device: str, side: int) -> list[Callable[[], Timed]]:
         return Timed("fft_point", lambda: fft_point(spectrum, transfer, ridge, "solve", out), n, 24)
 
     return [make_normal, make_step, make_flow, make_moments, make_gather, make_blend, make_blend_finish,
-            make_pyramid_fill, make_precondition, make_apply_kernels, make_predictive_score, make_probe,
-            make_hutchinson, make_bin, make_bin_adjoint, make_fft_point]  # fmt: skip
+            make_pyramid_fill, make_precondition, make_apply_kernels, make_calibrate, make_predictive_score,
+            make_probe, make_hutchinson, make_bin, make_bin_adjoint, make_fft_point]  # fmt: skip
 
 
 def network_step(device: str, planes: int | None = None) -> NetworkStep:

@@ -1,7 +1,8 @@
-// Bindings of the ops around the network: the two fills, features, kernel prediction.
+// Bindings of the ops around the network: the two fills, features, kernel prediction, calibration.
 #include "apply_kernels.hpp"
 #include "biharmonic_fill.hpp"
 #include "bindings.hpp"
+#include "calibrate.hpp"
 #include "precondition.hpp"
 #include "pyramid_fill.hpp"
 
@@ -192,6 +193,36 @@ void apply_kernels_backward_op(py::handle raw_, py::handle win_, py::handle loca
   run<ApplyBackwardArgs>(op, win, a, threads, apply_kernels_backward_cpu, GC_CUDA_OR_NULL(apply_kernels_backward));
 }
 
+void calibrate_op(py::handle mean_, py::handle var_, py::handle win_, py::handle local_, py::handle levels_,
+                  py::handle scales_, py::handle factors_, py::handle shifts_, int threads) {
+  const char* op = "calibrate_";
+  const TensorArg mean(op, "mean", mean_), var(op, "var", var_), win(op, "win", win_), local(op, "local", local_);
+  const TensorArg levels(op, "levels", levels_), scales(op, "scales", scales_), factors(op, "factors", factors_);
+  const TensorArg shifts(op, "shifts", shifts_);
+  win.expect(Dtype::f32, {-1, kFields, -1, -1});
+  for (const TensorArg* t : {&mean, &var, &local, &levels, &scales, &factors, &shifts}) t->same_device(win);
+  const int64_t b = win.dim(0), h = win.dim(2), w = win.dim(3);
+  for (const TensorArg* t : {&mean, &var}) t->expect(Dtype::f32, {b, 1, h, w});
+  local.expect(Dtype::f32, {b, 5, h, w});
+  for (const TensorArg* t : {&levels, &scales}) t->expect(Dtype::f32, {-1});
+  const int64_t rows = levels.dim(0) + 2, columns = scales.dim(0) + 1;
+  if (rows > INT32_MAX / columns) levels.fail("has too many edges");
+  for (const TensorArg* t : {&factors, &shifts}) t->expect(Dtype::f32, {rows, columns});
+  const CalibrateArgs a{mean.data<float>(),
+                        var.data<float>(),
+                        win.data<const float>(),
+                        local.data<const float>(),
+                        levels.data<const float>(),
+                        scales.data<const float>(),
+                        factors.data<const float>(),
+                        shifts.data<const float>(),
+                        b,
+                        h * w,
+                        levels.dim(0),
+                        scales.dim(0)};
+  run<CalibrateArgs>(op, win, a, threads, calibrate_cpu, GC_CUDA_OR_NULL(calibrate));
+}
+
 }  // namespace
 
 void bind_network_ops(py::module_& m) {
@@ -201,6 +232,7 @@ void bind_network_ops(py::module_& m) {
   m.def("precondition", &precondition_op);
   m.def("apply_kernels", &apply_kernels_op);
   m.def("apply_kernels_backward", &apply_kernels_backward_op);
+  m.def("calibrate", &calibrate_op);
 }
 
 }  // namespace gencosmo

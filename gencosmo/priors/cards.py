@@ -111,6 +111,9 @@ class Calibration:
     quantiles : mapping
         World to ``{"68": k, "95": k}``: half-widths of the central intervals in units of the standard deviation.
     measured_on : str
+    shifts : mapping
+        World to a table like that of `factors`: what is added to the mean, in corrected standard deviations. Nothing is
+        where a world has none.
     """
 
     weights_sha256: str
@@ -119,6 +122,7 @@ class Calibration:
     factors: Mapping[str, list[list[float]]]
     quantiles: Mapping[str, Mapping[str, float]]
     measured_on: str = ""
+    shifts: Mapping[str, list[list[float]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Calibration:

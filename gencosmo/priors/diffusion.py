@@ -17,6 +17,8 @@ from gencosmo.errors import DeviceError, PriorError
 from gencosmo.ops.apply_kernels import apply_kernels
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA
 from gencosmo.ops.blend import blend_, blend_finish_
+from gencosmo.ops.calibrate import calibrate_
+from gencosmo.ops.calibrate import calibration_bins as bins_of
 from gencosmo.ops.gather import gather
 from gencosmo.ops.precondition import FEATURES, LOCALS, precondition
 from gencosmo.priors.base import World
@@ -47,6 +49,27 @@ class Plan:
     hole: Tensor | None = None
     components: Components | None = None
     room: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """A calibration as :func:`~gencosmo.ops.calibrate.calibrate_` takes it; tables by world."""
+
+    levels: Tensor
+    scales: Tensor
+    factors: dict[str, Tensor]
+    shifts: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, calibration: Calibration, device: torch.device) -> Corrections:
+        """The tables on a device."""
+        levels, scales = (
+            torch.tensor(edges, dtype=torch.float64).exp().to(device, torch.float32)
+            for edges in (calibration.level_edges, calibration.scale_edges)
+        )
+        factors = {world: torch.tensor(table, device=device) for world, table in calibration.factors.items()}
+        shifts = {world: torch.tensor(table, device=device) for world, table in calibration.shifts.items()}
+        return cls(levels, scales, factors, {w: torch.zeros_like(table) for w, table in factors.items()} | shifts)
 
 
 class DiffusionPrior:
@@ -82,7 +105,7 @@ class DiffusionPrior:
                 code="bad_card",
                 hint="mend core or halo in the card",
             )
-        self._tables = _variance_tables(calibration, self.device)
+        self._corrections = None if calibration is None else Corrections.of(calibration, self.device)
 
     @classmethod
     def load(cls, name: str | Path, device: torch.device | str = "cpu") -> DiffusionPrior:
@@ -190,8 +213,9 @@ class DiffusionPrior:
         precondition(win, asked, self.card.prior_var, features, local)
         raw = self.network(features)
         apply_kernels(raw, win, local, mean, var)
-        if self._tables is not None:
-            self._calibrate(var, win, local, world)
+        if self._corrections is not None:
+            found = self._corrections
+            calibrate_(mean, var, win, local, found.levels, found.scales, found.factors[world], found.shifts[world])
         return mean, var
 
     def _room(self, batch: int) -> tuple[Tensor, ...]:
@@ -200,20 +224,6 @@ class DiffusionPrior:
         win, local, mean, var = (torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1))
         features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
         return win, features, local, mean, var
-
-    def _calibrate(self, var: Tensor, win: Tensor, local: Tensor, world: World) -> None:
-        """In place. Exact pixels have no variance to calibrate; on a CPU they, mostly all, are passed over."""
-        levels, scales, factors = self._tables  # type: ignore[misc]
-        level, spread, rough = win[:, 1], local[:, 2], local[:, 3]
-        if self.device.type != "cpu":
-            own = var[:, 0] * factors[world][_bins(level, spread, rough, levels, scales)]
-            torch.minimum(own, level * level, out=var[:, 0])
-            return
-        wanted = (level > 0).flatten().nonzero().squeeze(1)
-        level, spread, rough = (part.reshape(-1)[wanted] for part in (level, spread, rough))
-        flat = var.view(-1)
-        own = flat[wanted] * factors[world][_bins(level, spread, rough, levels, scales)]
-        flat[wanted] = torch.minimum(own, level * level)
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
         return iter(torch.split(windows, self._batch))
@@ -234,21 +244,5 @@ class DiffusionPrior:
 
 
 def calibration_bins(win: Tensor, local: Tensor, levels: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices (B, h, w) into a calibration table: by ``log(sigma/d)`` (last row: unknown) and by ``log s``."""
-    return _bins(win[:, 1], local[:, 2], local[:, 3], levels, scales)
-
-
-def _bins(sigma: Tensor, spread: Tensor, rough: Tensor, levels: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    row = torch.bucketize((sigma / rough).clamp(min=1e-20).log(), levels)
-    row = torch.where(torch.isinf(sigma), torch.full_like(row, levels.numel() + 1), row)
-    return row, torch.bucketize(spread.log(), scales)
-
-
-def _variance_tables(
-    calibration: Calibration | None, device: torch.device
-) -> tuple[Tensor, Tensor, dict[str, Tensor]] | None:
-    if calibration is None:
-        return None
-    factors = {world: torch.tensor(table, device=device) for world, table in calibration.factors.items()}
-    levels = torch.tensor(calibration.level_edges, device=device)
-    return levels, torch.tensor(calibration.scale_edges, device=device), factors
+    """Indices (B, h, w) into a calibration's tables, from its edges: of ``log(sigma/d)`` and of ``log s``."""
+    return bins_of(win, local, levels.exp(), scales.exp())

@@ -20,6 +20,7 @@ from gencosmo.ops.biharmonic_fill import (
 )
 from gencosmo.ops.bin import bin, bin_adjoint, bin_adjoint_reference, bin_reference
 from gencosmo.ops.blend import blend_, blend_finish_, blend_finish_reference_, blend_reference_
+from gencosmo.ops.calibrate import calibrate_, calibrate_reference_
 from gencosmo.ops.fft_point import MODES, fft_point, fft_point_reference
 from gencosmo.ops.gather import gather, gather_reference
 from gencosmo.ops.hutchinson import CHUNKS, hutchinson_, hutchinson_reference_, probe_, probe_reference_
@@ -302,6 +303,21 @@ def _apply_reference(raw: Tensor, win: Tensor, local: Tensor, mean: Tensor, var:
         out.copy_(value)
 
 
+def make_calibrate(g: torch.Generator, shapes: Any) -> Arguments:
+    made = make_apply(g, shapes)
+    win, local = made["win"], made["local"]
+    # exact pixels hold what the kernels give them; some variances reach the level's when they are corrected
+    level = torch.where(torch.isinf(win[:, 1:2]), 3.0, win[:, 1:2])
+    mean, share = (torch.randn(level.shape, generator=g) for _ in range(2))
+    var = level * level * share.abs().clamp(max=1)
+    levels, scales = torch.tensor([0.1, 0.4, 1.0, 3.0, 20.0]), torch.tensor([0.5, 1.0, 4.0])
+    factors, shifts = 0.2 + 2 * torch.rand(7, 4, generator=g), torch.randn(7, 4, generator=g)
+    return {
+        "mean": mean, "var": var, "win": win, "local": local, "levels": levels, "scales": scales, "factors": factors,
+        "shifts": shifts,
+    }  # fmt: skip
+
+
 def make_backward(g: torch.Generator, shapes: Any) -> Arguments:
     made = make_apply(g, shapes)
     raw, win = made["raw"], made["win"]
@@ -355,6 +371,7 @@ CASES = {
     "bin_adjoint": Case(bin_adjoint, bin_adjoint_reference, make_bin_adjoint, ("out",), "bin_adjoint"),
     "fft_point": Case(fft_point, fft_point_reference, make_point, ("out",), "fft_point", hidden=_point_hidden),
     "apply_kernels": Case(apply_kernels, _apply_reference, make_apply, ("mean", "var"), "apply_kernels"),
+    "calibrate_": Case(calibrate_, calibrate_reference_, make_calibrate, ("mean", "var"), "calibrate_"),
     "apply_kernels_backward": Case(
         torch.ops.gencosmo.apply_kernels_backward.default, _backward_reference, make_backward, ("grad_raw",),
         "apply_kernels_backward",

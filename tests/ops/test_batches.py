@@ -17,12 +17,14 @@ LEADING = (
     "precondition",
     "apply_kernels",
     "apply_kernels_backward",
+    "calibrate_",
     "predictive_score",
     "bin",
     "bin_adjoint",
     "fft_point",
 )
-"""The batch is the first axis of every tensor."""
+"""The batch is the first axis of every tensor that is no table."""
+TABLES = ("levels", "scales", "factors", "shifts")
 PLANES = ("normal_", "step_", "pyramid_fill_", "probe_", "hutchinson_")
 """The batch is the rows of the layout, and of what has one row per plane."""
 PIXELS = ("moments_", "blend_finish_")
@@ -43,7 +45,7 @@ def orders(count: int) -> list[list[list[int]]]:
 def by_leading_axis(op: str, arguments: Arguments, parts: list[list[int]]) -> dict[str, Tensor]:
     out = {name: arguments[name].clone() for name in CASES[op].writes}
     for part in parts:
-        mine = {k: v[part] if isinstance(v, Tensor) else v for k, v in arguments.items()}
+        mine = {k: v[part] if isinstance(v, Tensor) and k not in TABLES else v for k, v in arguments.items()}
         for name, value in CASES[op].run(mine).items():
             out[name][part] = value
     return out

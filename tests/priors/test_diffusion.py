@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 
 from gencosmo.errors import DeviceError, PriorError
 from gencosmo.priors import list_priors, load_prior
-from gencosmo.priors.cards import SHIPPED, Card
+from gencosmo.priors.cards import SHIPPED, Calibration, Card
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.training.calibrate import LEVEL_EDGES, SCALE_EDGES
 from gencosmo.training.simulate import simulate_sky
 from gencosmo.windows import Canvas
 
@@ -139,6 +140,25 @@ def test_windows_are_fixed_to_absolute_pixels(prior: DiffusionPrior) -> None:
     windows = prior.plan(canvas, canvas.sigma_obs > 0).windows
     assert bool(((windows[:, 1] + 7 + grid.halo) % grid.core == 0).all())
     assert bool(((windows[:, 2] + 13 + grid.halo) % grid.core == 0).all())
+
+
+def test_a_calibration_corrects_variance_and_mean() -> None:
+    """Factors scale the variance of what is unknown, shifts move its mean by corrected deviations; both by world."""
+    plain, z = untrained(), sky(1)
+    sigma = torch.zeros_like(z)
+    sigma[:, 30:40, 20:31] = math.inf
+    shape = (len(LEVEL_EDGES) + 2, len(SCALE_EDGES) + 1)
+    factors = {world: [[factor] * shape[1]] * shape[0] for world, factor in (("frame", 4.0), ("scene", 9.0))}
+    shifts = {"scene": [[0.5] * shape[1]] * shape[0]}
+    measured = Calibration("", LEVEL_EDGES, SCALE_EDGES, factors, {}, shifts=shifts)
+    corrected = DiffusionPrior(plain.network, plain.card, measured)
+    hole = sigma > 0
+    for world, factor, shift in (("frame", 4.0, 0.0), ("scene", 9.0, 0.5)):
+        mean, var = denoised(plain, z, sigma, world)
+        moved, scaled = denoised(corrected, z, sigma, world)
+        torch.testing.assert_close(scaled[hole], factor * var[hole])
+        torch.testing.assert_close(moved[hole], mean[hole] + shift * scaled[hole].sqrt())
+        assert torch.equal(moved[~hole], mean[~hole])
 
 
 def test_self_test_passes_and_can_fail() -> None:

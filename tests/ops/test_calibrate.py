@@ -1,0 +1,84 @@
+"""calibrate_: which bin a pixel is in, what stays untouched, and the limits that hold for any table."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gencosmo.ops.calibrate import calibrate_, calibration_bins
+from tests.ops.cases import CASES
+
+
+def windows(sigma: list[float], spread: list[float], rough: list[float]) -> tuple[Tensor, Tensor]:
+    win, local = torch.zeros(1, 5, 1, len(sigma)), torch.zeros(1, 5, 1, len(sigma))
+    win[0, 1, 0], local[0, 2, 0], local[0, 3, 0] = torch.tensor(sigma), torch.tensor(spread), torch.tensor(rough)
+    return win, local
+
+
+def test_a_pixel_on_an_edge_belongs_below_it() -> None:
+    """As the logarithms do that a calibration is measured with; unknown pixels have a row of their own."""
+    above = math.nextafter(2.0, 3.0)
+    sigma = [0.0, 0.5, 1.0, 2.0, above + 1e-6, 100.0, math.inf]
+    win, local = windows(sigma, [0.1, 1.0, 1.5, 3.0, 3.5, 9.0, 9.0], [1.0] * 7)
+    row, column = calibration_bins(win, local, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]))
+    assert row.flatten().tolist() == [0, 0, 0, 1, 2, 2, 3]
+    assert column.flatten().tolist() == [0, 0, 1, 1, 2, 2, 2]
+
+
+def test_every_bin_gets_its_own_numbers() -> None:
+    """The kernel looks where :func:`calibration_bins` says, up to the corners of the table."""
+    levels, scales = torch.tensor([0.5, 2.0, 8.0]), torch.tensor([1.0, 4.0])
+    sigma, spread = torch.meshgrid(
+        torch.tensor([0.1, 1.0, 4.0, 16.0, math.inf]), torch.tensor([0.3, 2.0, 9.0]), indexing="ij"
+    )
+    win, local = windows(sigma.flatten().tolist(), spread.flatten().tolist(), [1.0] * 15)
+    factors, shifts = torch.arange(15.0).view(5, 3) / 1e5, torch.arange(15.0).view(5, 3) + 100
+    mean, var = torch.zeros(1, 1, 1, 15), torch.ones(1, 1, 1, 15)
+    calibrate_(mean, var, win, local, levels, scales, factors, shifts)
+    assert torch.equal(var.flatten(), factors.flatten())
+    torch.testing.assert_close(mean.flatten(), (shifts * factors.sqrt()).flatten())
+
+
+def test_exact_pixels_keep_their_bits() -> None:
+    arguments = CASES["calibrate_"].arguments()
+    exact = arguments["win"][:, 1:2] == 0
+    assert bool(exact.any())
+    for name in ("mean", "var"):
+        arguments[name][exact] = -0.0
+    arguments["factors"][:] = math.nan
+    for value in CASES["calibrate_"].run(arguments).values():
+        assert bool((value[exact].view(torch.int32) == torch.tensor(-0.0).view(torch.int32)).all())
+        assert bool(value[~exact].isnan().all())
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 1e6])
+def test_the_variance_stays_within_the_level(factor: float) -> None:
+    arguments = CASES["calibrate_"].arguments()
+    sigma = arguments["win"][:, 1:2]
+    arguments["factors"][:], arguments["shifts"][:] = factor, 0
+    got, before = CASES["calibrate_"].run(arguments), arguments["var"]
+    moving = sigma > 0
+    want = torch.minimum(factor * before, sigma * sigma)
+    assert torch.equal(got["var"][moving], want[moving])
+    assert torch.equal(got["mean"], arguments["mean"])
+
+
+def test_no_edges_leave_two_rows() -> None:
+    arguments = CASES["calibrate_"].arguments()
+    empty = torch.zeros(0)
+    arguments |= {"levels": empty, "scales": empty, "shifts": torch.zeros(2, 1)}
+    arguments["factors"] = torch.tensor([[0.5], [0.25]])
+    got, sigma = CASES["calibrate_"].run(arguments)["var"], arguments["win"][:, 1:2]
+    unknown = torch.isinf(sigma)
+    assert torch.equal(got[unknown], 0.25 * arguments["var"][unknown])
+
+
+@pytest.mark.parametrize("name", ["factors", "shifts"])
+def test_a_table_that_does_not_fit_its_edges(name: str) -> None:
+    arguments = CASES["calibrate_"].arguments()
+    arguments[name] = arguments[name][:-1].contiguous()
+    with pytest.raises(ValueError, match=rf"gencosmo.ops.calibrate_: argument '{name}' expected shape \(7, 4\), got"):
+        CASES["calibrate_"].call(**arguments)
