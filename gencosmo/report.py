@@ -23,7 +23,7 @@ from gencosmo.tasks.figures import Shown, Validation
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["Limits", "display_limits", "noise_picture", "picture", "validation_picture"]
+__all__ = ["Limits", "display_limits", "noise_picture", "picture", "rows_go_up", "validation_picture"]
 
 _PANEL = 360
 _GAP = 16
@@ -82,6 +82,11 @@ def display_limits(data: NDArray[Any], good: NDArray[np.bool_]) -> Limits:
     floor, ceiling = (float(v) for v in np.percentile(values, (2, 99.7)))
     low, high = max(float(low), floor), max(float(high), ceiling)
     return Limits(low, high if high > low else low + 1.0)
+
+
+def rows_go_up(image: Image) -> bool:
+    """Whether the first row is shown at the bottom, as FITS has it; files of microscopes have it on top."""
+    return image.meta.get("rows") != "down"
 
 
 def picture(path: str, image: Image, result: Result, *, title: str = "", overwrite: bool = False) -> None:
@@ -148,7 +153,8 @@ def validation_picture(path: str, validation: Validation, *, title: str = "", ov
         for place, (pixels, name) in enumerate(zip(_validation_panels(shot), names, strict=True)):
             left = _GAP + place * (size + _GAP)
             draw.text((left, top + 6), name, fill=_INK, font=_font(11))
-            picture_of = Canvas.fromarray(pixels[::-1]).resize((size, size), Canvas.Resampling.NEAREST)
+            upright = pixels[::-1] if rows_go_up(shot.image) else pixels
+            picture_of = Canvas.fromarray(upright).resize((size, size), Canvas.Resampling.NEAREST)
             canvas.paste(picture_of, (left, top + _TITLE))
     buffer = io.BytesIO()
     canvas.save(buffer, format="PNG")
@@ -279,15 +285,16 @@ def _draw(image: Image, result: Result, title: str) -> Any:
     peak = _peak(planes.std)
     for number, row in enumerate(rows):
         names = ("before", "mask", "after", "std") if number == 0 else ("detail", "", "", "")
-        _draw_row(canvas, draw, row, top, limits, peak, names)
+        _draw_row(canvas, draw, row, top, limits, peak, names, up=rows_go_up(image))
         top += panel_height[number] + _TITLE + _GAP
     _draw_bars(canvas, draw, top, limits, peak, result.unit or "")
     return canvas
 
 
 def _draw_row(
-    canvas: Any, draw: ImageDraw, row: _Planes, top: int, limits: Limits, peak: float, names: tuple[str, ...]
-) -> None:
+    canvas: Any, draw: ImageDraw, row: _Planes, top: int, limits: Limits, peak: float, names: tuple[str, ...], *,
+    up: bool,
+) -> None:  # fmt: skip
     from PIL import Image as Canvas
 
     panels = (
@@ -300,8 +307,7 @@ def _draw_row(
     for place, (pixels, name) in enumerate(zip(panels, names, strict=True)):
         left = _GAP + place * (_PANEL + _GAP)
         draw.text((left, top + 6), name, fill=_INK, font=_font(13))
-        # FITS has its first row at the bottom.
-        shown = Canvas.fromarray(pixels[::-1]).resize((size[1], size[0]), Canvas.Resampling.NEAREST)
+        shown = Canvas.fromarray(pixels[::-1] if up else pixels).resize((size[1], size[0]), Canvas.Resampling.NEAREST)
         canvas.paste(shown, (left, top + _TITLE))
 
 

@@ -1,6 +1,7 @@
 """Pictures that say why: for every detection what was seen, what was predicted, and the deviation at its scale.
 
-And a contact sheet for ranked cutouts. FITS has its first row at the bottom; so have these.
+And a contact sheet for ranked cutouts, and a heat map. FITS has its first row at the bottom, and so have these, but of
+images whose rows go down (microscopy).
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from gencosmo.errors import UsageError
 from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
-from gencosmo.report import display_limits
+from gencosmo.report import display_limits, rows_go_up
 from gencosmo.result import Result
 
-__all__ = ["contact_sheet", "explanation_strips"]
+__all__ = ["contact_sheet", "explanation_strips", "heat_map"]
 
 _PANEL, _GAP, _LINE = 150, 8, 34
 _INK, _PAPER = (230, 230, 230), (24, 24, 28)
@@ -65,7 +66,7 @@ def explanation_strips(
         top = _LINE + number * (_PANEL + _LINE)
         for place, (pixels, words) in enumerate(_strip(result, row)):
             left = _GAP + place * (_PANEL + _GAP)
-            _paste(sheet, pixels, left, top)
+            _paste(sheet, pixels, left, top, up=rows_go_up(result.meta["image"]))
             draw.text((left, top + _PANEL + 2), words, fill=_INK)
     _save(sheet, path, overwrite=overwrite)
 
@@ -120,9 +121,74 @@ def contact_sheet(
         left = _GAP + number % across * (_PANEL + _GAP)
         top = _LINE + number // across * (_PANEL + _LINE)
         good = ~image.mask[0]
-        _paste(sheet, _grey(display_limits(image.data[0], good).scale(image.data[0]), ~good), left, top)
+        shown = _grey(display_limits(image.data[0], good).scale(image.data[0]), ~good)
+        _paste(sheet, shown, left, top, up=rows_go_up(image))
         draw.text((left, top + _PANEL + 2), text[:60], fill=_INK)
     _save(sheet, path, overwrite=overwrite)
+
+
+def heat_map(
+    path: str,
+    grids: Sequence[tuple[str, NDArray[np.float64]]],
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write one PNG with a panel for each grid (H, W) of scores, first row on top: dark low, bright high, grey none.
+
+    Parameters
+    ----------
+    path : str
+        Output, ending in `.png`.
+    grids : sequence of (title, array)
+        NaN where there is nothing.
+    rows, columns : sequence of str
+        Names beside the panels, of all grids.
+    overwrite : bool
+        Replace an existing picture.
+
+    Raises
+    ------
+    UsageError
+        `exists`, or an ending other than `.png`.
+    """
+    from PIL import Image as Canvas
+    from PIL import ImageDraw
+
+    _check(path)
+    height, width = grids[0][1].shape
+    cell = max(2, min(40, 900 // max(height, width)))
+    left, top = (24 if rows else _GAP), _LINE + (12 if columns else 0)
+    panel = (left + width * cell + _GAP, top + height * cell + _GAP)
+    sheet = Canvas.new("RGB", (panel[0] + _GAP, panel[1] * len(grids)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (title, grid) in enumerate(grids):
+        down = number * panel[1]
+        known = grid[np.isfinite(grid)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        draw.text((_GAP, down + 6), f"{title}   score {low:.3g} to {high:.3g}".strip(), fill=_INK)
+        shown = _heat((grid - low) / max(high - low, 1e-30))
+        big = shown.repeat(cell, axis=0).repeat(cell, axis=1)
+        sheet.paste(Canvas.fromarray(big), (left, down + top))
+        for place, name in enumerate(rows):
+            draw.text((4, down + top + place * cell + cell // 2 - 6), name, fill=_INK)
+        for place, name in enumerate(columns):
+            draw.text((left + place * cell + 2, down + top - 13), name, fill=_INK)
+    _save(sheet, path, overwrite=overwrite)
+
+
+_HEAT = np.array([(12, 10, 40), (90, 25, 110), (200, 60, 80), (250, 150, 60), (255, 240, 160)], float)
+
+
+def _heat(part: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Colours of 0 to 1, grey where there is no number."""
+    level = np.clip(np.nan_to_num(part), 0, 1)
+    steps = np.linspace(0, 1, len(_HEAT))
+    shown = np.stack([np.interp(level, steps, _HEAT[:, c]) for c in range(3)], axis=-1)
+    shown[~np.isfinite(part)] = (70, 70, 74)
+    coloured: NDArray[np.uint8] = np.rint(shown).astype(np.uint8)
+    return coloured
 
 
 def _check(path: str) -> None:
@@ -146,13 +212,13 @@ def _save(sheet: Any, path: str, *, overwrite: bool) -> None:
     write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
 
 
-def _paste(sheet: Any, pixels: NDArray[np.uint8], left: int, top: int) -> None:
+def _paste(sheet: Any, pixels: NDArray[np.uint8], left: int, top: int, *, up: bool = True) -> None:
     from PIL import Image as Canvas
 
     height, width = pixels.shape[:2]
     scale = _PANEL / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet.paste(Canvas.fromarray(pixels[::-1]).resize(size, Canvas.Resampling.NEAREST), (left, top))
+    sheet.paste(Canvas.fromarray(pixels[::-1] if up else pixels).resize(size, Canvas.Resampling.NEAREST), (left, top))
 
 
 def _grey(part: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

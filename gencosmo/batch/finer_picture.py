@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
-from gencosmo.report import display_limits
+from gencosmo.report import display_limits, rows_go_up
 from gencosmo.result import Result
 
 __all__ = ["FinerPictures"]
@@ -56,7 +56,8 @@ def _panels(image: Image, result: Result) -> NDArray[np.uint8]:
     row = [wide[0], limits.scale(mean * area), np.clip(std / max(np.percentile(std, 99.5), 1e-30), 0, 1)]
     row += [np.clip(first(result.prior_share), 0, 1), wide[1]]
     zoom = max(1, PANEL // max(mean.shape))
-    shown = [_enlarged(_middle(panel)[::-1], (zoom, zoom)) for panel in row]
+    step = -1 if rows_go_up(image) else 1
+    shown = [_enlarged(_middle(panel)[::step], (zoom, zoom)) for panel in row]
     gap = np.full((shown[0].shape[0], GAP), 0.5)
     whole = np.concatenate([part for panel in shown for part in (panel, gap)][:-1], axis=1)
     return np.asarray(255 * whole, np.uint8)

@@ -9,8 +9,12 @@ import typer
 from gencosmo.cli.options import (
     AsJson,
     AutoPrior,
+    Axes,
+    Channels,
     Debug,
+    Depths,
     Find,
+    Gain,
     Grow,
     Hdu,
     Inputs,
@@ -18,8 +22,11 @@ from gencosmo.cli.options import (
     Mask,
     MaskPlanes,
     MaxPixels,
-    Prior,
+    Noise,
+    Offset,
     Profile,
+    ReadNoise,
+    Times,
     Weight,
     WeightType,
 )
@@ -46,7 +53,9 @@ def score(
     out: Annotated[str, typer.Option("-o", "--out", help="Folder of the outputs; made when it is not there.")],
     catalog: Annotated[str, typer.Option(help="Catalogue: ecsv, csv, vot, fits, parquet, or none.")] = "ecsv",
     regions: Annotated[bool, typer.Option("--regions", help="DS9 regions, NAME.reg.")] = False,
-    maps: Annotated[bool, typer.Option("--map", help="Anomaly map, NAME.map.fits.")] = False,
+    maps: Annotated[
+        bool, typer.Option("--map", help="Anomaly map, NAME.map.fits or NAME.map.ome.tif.")
+    ] = False,
     report: Annotated[bool, typer.Option("--report", help="Strips that explain the detections, NAME.png.")] = False,
     normals: Normals = None,
     detector: Detector = None,
@@ -64,6 +73,14 @@ def score(
     mask_planes: MaskPlanes = None,
     grow: Grow = None,
     find: Find = None,
+    channels: Channels = None,
+    times: Times = None,
+    depths: Depths = None,
+    axes: Axes = None,
+    noise: Noise = None,
+    gain: Gain = None,
+    offset: Offset = None,
+    read_noise: ReadNoise = None,
     max_pixels: MaxPixels = None,
     region: Region = None,
     prior: AutoPrior = "auto",
@@ -77,7 +94,7 @@ def score(
 ) -> None:
     """Find what does not belong in images: maps, catalogues, regions, and pictures that say why."""
     with reporting(debug=debug, as_json=as_json):
-        from gencosmo.commands.reading import prior_for, read_options
+        from gencosmo.commands.reading import parse_camera, prior_for, read_options
         from gencosmo.commands.score import Outputs, Scoring, run_score
         from gencosmo.io.region import parse_region
 
@@ -85,6 +102,8 @@ def score(
         read = read_options(
             hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
             mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
+            channels=channels, times=times, depths=depths, axes=axes,
+            camera=parse_camera(noise, gain, offset, read_noise),
         )  # fmt: skip
         run_score(
             list(inputs),
@@ -97,15 +116,33 @@ def score(
 
 
 def rank(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of cutouts.", show_default=False)],
-    out: Annotated[str, typer.Option("-o", "--out", help="Folder of the table and the contact sheet.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="Folder of cutouts or of a plate (wells are read from names), OME-Zarr plate, or a slide.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder of the tables, the contact sheet, the heat maps.")],
     normals: Normals = None,
     detector: Detector = None,
     save_detector: SaveDetector = None,
     table: Annotated[str, typer.Option(help="Table: ecsv, csv, vot, fits, parquet.")] = "ecsv",
     top: Annotated[int, typer.Option(help="Cutouts on the contact sheet.")] = 40,
     tile: Tile = 64,
-    prior: Prior = "sky",
+    cut: Annotated[int, typer.Option(help="Side of the pieces that a slide is cut into, in pixels.")] = 256,
+    region: Region = None,
+    channels: Channels = None,
+    times: Times = None,
+    depths: Depths = None,
+    axes: Axes = None,
+    noise: Noise = None,
+    gain: Gain = None,
+    offset: Offset = None,
+    read_noise: ReadNoise = None,
+    max_pixels: MaxPixels = None,
+    prior: AutoPrior = "auto",
     target: Target = "frame",
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     device: Device = "auto",
@@ -113,10 +150,20 @@ def rank(
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Rank cutouts by how abnormal they are; without --normals each is judged by the others."""
+    """Rank images by how abnormal they are, channel by channel; without --normals each is judged by the others."""
     with reporting(debug=debug, as_json=as_json):
+        from gencosmo.commands.cutouts import named_files
         from gencosmo.commands.rank import run_rank
+        from gencosmo.commands.reading import parse_camera, prior_for, read_options
         from gencosmo.commands.score import Scoring
+        from gencosmo.io.region import parse_region
 
-        scoring = Scoring(prior, target, tile, seed, device, normals, detector, save_detector)
-        run_rank(folder, out, scoring, ending=table, top=top, overwrite=overwrite, as_json=as_json)
+        read = read_options(
+            hdu=None, profile="auto", mask=None, ivar=None, weight=None, weight_type="weight", mask_planes=None,
+            grow=None, find=None, max_pixels=max_pixels, channels=channels, times=times, depths=depths, axes=axes,
+            camera=parse_camera(noise, gain, offset, read_noise),
+        )  # fmt: skip
+        part = None if region is None else parse_region(region)
+        name = prior_for(named_files(source), prior)
+        scoring = Scoring(name, target, tile, seed, device, normals, detector, save_detector, part)
+        run_rank(source, out, scoring, ending=table, top=top, overwrite=overwrite, as_json=as_json, read=read, side=cut)

@@ -12,12 +12,13 @@ from gencosmo.commands.console import note, print_error, print_json, print_warni
 from gencosmo.errors import Cancelled, GencosmoError, GencosmoWarning, InputError, PartialFailure, UsageError
 from gencosmo.image import Image
 from gencosmo.io import read as read_image
+from gencosmo.io import write as write_image
 from gencosmo.io.atomic import check_output, write_atomic
 from gencosmo.io.axes import Section
 from gencosmo.io.build import empty_primary, image_hdu
 from gencosmo.io.catalog import ENDINGS, catalog, write_catalog, write_regions
 from gencosmo.io.fits import ReadOptions, read_fits
-from gencosmo.io.registry import format_of
+from gencosmo.io.registry import format_of, named_format
 from gencosmo.io.stack_format import read_stack
 from gencosmo.result import Result
 from gencosmo.strips import explanation_strips
@@ -44,7 +45,9 @@ class Outputs:
     def paths(self, name: str) -> dict[str, str]:
         """Outputs of one input by kind."""
         wanted = {"catalog": f".{self.catalog}" if self.catalog != "none" else ""}
-        wanted |= {"regions": ".reg" * self.regions, "map": ".map.fits" * self.maps, "report": ".png" * self.report}
+        named = named_format(name)
+        maps = ".map.fits" if named is None or named.name == "fits" else ".map.ome.tif"
+        wanted |= {"regions": ".reg" * self.regions, "map": maps * self.maps, "report": ".png" * self.report}
         return {kind: os.path.join(self.folder, name + ending) for kind, ending in wanted.items() if ending}
 
 
@@ -201,7 +204,12 @@ def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, ove
         write_catalog(table, paths["catalog"], overwrite=overwrite)
     if "regions" in paths:
         write_regions(table, paths["regions"], overwrite=overwrite)
-    if "map" in paths:
+    if "map" in paths and paths["map"].endswith(".tif"):
+        assert result.anomaly_map is not None
+        image: Image = result.meta["image"]
+        shown = image.replace(data=result.anomaly_map.reshape(image.shape), ivar=None, flags=None, background=None)
+        write_image(paths["map"], shown, overwrite=overwrite)
+    elif "map" in paths:
         assert result.anomaly_map is not None
         row, col = table.meta["origin"]
         cut = {"LTV1": (float(-col), "column 0 of the file"), "LTV2": (float(-row), "row 0 of the file")}

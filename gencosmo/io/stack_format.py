@@ -60,12 +60,15 @@ def read_stack(path: str, options: ReadOptions, section: Section | None = None) 
 
 def _joined(reader: StackReader, section: Section | None) -> Image:
     stack, planes = reader.stack, reader.planes
-    for word, chosen in (("t", {p.t for p in planes}), ("z", {p.z for p in planes})):
+    for word, option, chosen in (
+        ("t", "times", {plane.t for plane in planes}),
+        ("z", "depths", {plane.z for plane in planes}),
+    ):
         if len(chosen) > 1:
             raise InputError(
                 f"{stack.path} has {len(chosen)} planes along {word}, one image has one",
                 code="axes",
-                hint=f"choose with {word}=, or process the file",
+                hint=f"choose one with --{option}, in Python {word}=; or fill the whole file",
             )
     height, width = stack.axes.inside[3:]
     part = section_within(section or (slice(None), slice(None)), height, width, stack.path)
@@ -75,8 +78,13 @@ def _joined(reader: StackReader, section: Section | None) -> Image:
     if len(images) == 1:
         return first
     noise = [image.ivar for image in images if image.ivar is not None]
+    light = [image.background for image in images if image.background is not None]
+    cameras = {(image.gain, image.read_noise) for image in images}
     names = stack.details.channel_names
     return first.replace(
+        background=np.concatenate([np.asarray(one, np.float32) for one in light]) if light else None,
+        gain=first.gain if len(cameras) == 1 else None,
+        read_noise=first.read_noise if len(cameras) == 1 else None,
         data=np.concatenate([image.data for image in images]),
         flags=np.concatenate([image.flags for image in images if image.flags is not None]),
         ivar=np.concatenate(noise) if noise else None,

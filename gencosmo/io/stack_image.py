@@ -165,6 +165,7 @@ class StackReader:
             "path": self.stack.path,
             "hdu": str(plane).replace(" ", ""),
             "profile": self.stack.kind,
+            "rows": "down",
             "planes": {},
             "noise_source": "none" if self.noise is None else self.noise_kind,
             "notes": tuple(text for _, text in self.stack.details.doubts),

@@ -15,7 +15,7 @@ from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
 from gencosmo.io.axes import Plane, Section, parse_axes
 from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um
 
-__all__ = ["ZarrStack", "multiscales_of", "open_array", "zarr_package"]
+__all__ = ["ZarrStack", "multiscales_of", "open_array", "plate_images", "read_attributes", "zarr_package"]
 
 
 def zarr_package() -> Any:
@@ -183,6 +183,31 @@ def _image_group(path: str, asked: str | None) -> str:
     if node == "array":
         return ""
     raise InputError(f"{path} has no multiscales image at its root", code="no_image", hint=_images(path))
+
+
+def plate_images(path: str) -> list[str] | None:
+    """Return the paths of a plate's fields, well by well; None when `path` is no plate.
+
+    Raises
+    ------
+    InputError
+        `no_image`: a plate without fields.
+    """
+    attributes = read_attributes(path)
+    words = attributes.get("ome", attributes)
+    plate = words.get("plate") if isinstance(words, dict) else None
+    if not isinstance(plate, dict):
+        return None
+    wells = [str(row.get("path", "")) for row in plate.get("wells") or [] if isinstance(row, dict)]
+    found = []
+    for well in wells:
+        own = read_attributes(os.path.join(path, well))
+        told = own.get("ome", own).get("well") if ".." not in well.split("/") else None
+        rows = told.get("images") if isinstance(told, dict) else None
+        found += [f"{well}/{row['path']}" for row in rows or [] if isinstance(row, dict) and "path" in row]
+    if not found:
+        raise InputError(f"{path} is a plate without fields", code="no_image")
+    return found
 
 
 def _images(path: str) -> str:
