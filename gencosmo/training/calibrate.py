@@ -1,8 +1,8 @@
 """Calibration of a trained prior on tiles it has not seen: variance factors by bin, and interval multipliers.
 
 The variance is scaled so that in each bin of (level, local scale) it is the second moment of the residual,
-``E[(x - D)^2] = E[V]``; the sampler's step relies on that. Residuals of real images are heavy-tailed, so the intervals
-for users come from their own stored quantiles.
+``E[(x - D)^2] = E[V]``, and the mean is moved to ``E[x - D] = 0``; the sampler's step relies on both. Residuals of real
+images are heavy-tailed, so the intervals for users come from their own stored quantiles.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from gencosmo.training.trainer import Settings, features_of, sky_draws
 
 LEVEL_EDGES = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 SCALE_EDGES = (-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 5.0)
-SHRINK = 300.0
-"""Pixels' worth of belief in a factor of one, bin by bin."""
+SHRINK, SHIFT_SHRINK = 300.0, 3000.0
+"""Pixels' worth of belief in a factor of one and in a shift of zero, bin by bin; errors hang together over tiles."""
 OUTLIER = 25.0
 """Squared residuals over the variance count at most this much: a rare hidden star does not widen every hole."""
 FACTOR_LOW, FACTOR_HIGH = 0.2, 5.0
@@ -39,9 +39,9 @@ VALIDATION_SEED = 987_654
 
 @dataclass
 class Residuals:
-    """Residuals of one world, flat: squared error, variance, unknown or not, bin and tile of each pixel."""
+    """Residuals of one world, flat: ``x - D``, variance, unknown or not, bin and tile of each pixel."""
 
-    error2: Tensor
+    error: Tensor
     var: Tensor
     unknown: Tensor
     row: Tensor
@@ -72,8 +72,7 @@ def collect(
         for world, number in (("frame", 0.0), ("scene", 1.0)):
             # a noisy target's residual is not the scene's
             keep = task.supervised & (task.world == number)[:, None, None] & (task.noise == 0)
-            error2 = (mean[:, 0] - task.target) ** 2
-            parts = (error2, var[:, 0], torch.isinf(task.sigma), row, col, tile)
+            parts = (task.target - mean[:, 0], var[:, 0], torch.isinf(task.sigma), row, col, tile)
             found[world].append(Residuals(*(x[keep] for x in parts)))
     return {
         w: Residuals(*(torch.cat([getattr(r, n) for r in rs]) for n in Residuals.__annotations__))
@@ -81,25 +80,34 @@ def collect(
     }
 
 
-def factor_table(residuals: Residuals) -> Tensor:
-    """Variance factors (levels + 1, scales), shrunk to one where pixels are few."""
+def correction_tables(residuals: Residuals) -> tuple[Tensor, Tensor]:
+    """Variance factors and mean shifts (levels + 2, scales + 1), shrunk to one and zero where pixels are few.
+
+    Shifts are in units of the corrected standard deviation, factors those of the residuals that they leave.
+    """
     shape = (len(LEVEL_EDGES) + 2, len(SCALE_EDGES) + 1)
-    ratio = (residuals.error2 / residuals.var.clamp(min=1e-12)).clamp(max=OUTLIER)
     bins = residuals.row * shape[1] + residuals.col
-    total = torch.zeros(shape[0] * shape[1]).index_add_(0, bins, ratio)
-    count = torch.zeros(shape[0] * shape[1]).index_add_(0, bins, torch.ones_like(ratio))
-    factors = (total + SHRINK) / (count + SHRINK)
-    return factors.clamp(FACTOR_LOW, FACTOR_HIGH).view(shape)
+
+    def totals(values: Tensor) -> Tensor:
+        return torch.zeros(shape[0] * shape[1]).index_add_(0, bins, values)
+
+    z = (residuals.error / residuals.var.clamp(min=1e-12).sqrt()).clamp(-(OUTLIER**0.5), OUTLIER**0.5)
+    count = totals(torch.ones_like(z))
+    moved = totals(z) / (count + SHIFT_SHRINK)
+    left = (z - moved[bins]) ** 2
+    factors = ((totals(left.clamp(max=OUTLIER)) + SHRINK) / (count + SHRINK)).clamp(FACTOR_LOW, FACTOR_HIGH)
+    return factors.view(shape), (moved / factors.sqrt()).view(shape)
 
 
-def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, float]:
-    """Quantiles of ``|x - D| / sqrt(V)`` over the unknown pixels of a tile, after the factors: the median tile's.
+def interval_multipliers(residuals: Residuals, factors: Tensor, shifts: Tensor) -> dict[str, float]:
+    """Quantiles of ``|x - D| / sqrt(V)`` over the unknown pixels of a tile, after the tables: the median tile's.
 
     Tile by tile, because a promise is kept or broken image by image; a few tiles full of holes would set a pooled one.
     """
     hidden = residuals.unknown
-    var = residuals.var[hidden] * factors[residuals.row[hidden], residuals.col[hidden]]
-    z = (residuals.error2[hidden] / var.clamp(min=1e-12)).sqrt()
+    bins = residuals.row[hidden], residuals.col[hidden]
+    std = (residuals.var[hidden] * factors[bins]).clamp(min=1e-12).sqrt()
+    z = (residuals.error[hidden] / std - shifts[bins]).abs()
     # pixels come tile by tile, so equal numbers stand together
     numbers = residuals.tile[hidden]
     counts = torch.bincount(numbers, minlength=1)
@@ -115,7 +123,7 @@ def interval_multipliers(residuals: Residuals, factors: Tensor) -> dict[str, flo
 
 
 def group_multipliers(
-    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, factors: Tensor, batches: int
+    network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, tables: tuple[Tensor, Tensor], batches: int
 ) -> dict[str, float]:
     """Interval multipliers of large real frames, those of the group with the widest; empty where there are none.
 
@@ -131,7 +139,7 @@ def group_multipliers(
         seen = collect(network, mine, real, max(2, batches // len(groups)), plain=True)["frame"]
         if int(seen.unknown.sum()) < MIN_HIDDEN * settings.batch:
             continue
-        for name, value in interval_multipliers(seen, factors).items():
+        for name, value in interval_multipliers(seen, *tables).items():
             found[name] = max(value, found.get(name, 0.0))
     return found
 
@@ -141,15 +149,20 @@ def calibrate(
 ) -> Calibration:
     """Measure a calibration on validation frames (and simulated tiles of another seed)."""
     residuals = collect(network.eval(), frames, settings, batches)
-    tables = {world: factor_table(r) for world, r in residuals.items()}
-    quantiles = {world: interval_multipliers(residuals[world], tables[world]) for world in tables}
+    tables = {world: correction_tables(r) for world, r in residuals.items()}
+    quantiles = {world: interval_multipliers(residuals[world], *tables[world]) for world in tables}
     widest = group_multipliers(network, frames, settings, tables["frame"], batches // 3)
     quantiles["frame"] = widest or quantiles["frame"]
     return Calibration(
         weights_sha256=weights_sha256,
         level_edges=LEVEL_EDGES,
         scale_edges=SCALE_EDGES,
-        factors={world: [[round(v, 4) for v in row] for row in table.tolist()] for world, table in tables.items()},
+        factors={world: _rounded(factors) for world, (factors, _shifts) in tables.items()},
+        shifts={world: _rounded(shifts) for world, (_factors, shifts) in tables.items()},
         quantiles={world: {k: round(v, 4) for k, v in found.items()} for world, found in quantiles.items()},
         measured_on=f"{batches} batches of {settings.batch} validation tiles, seed {settings.seed + VALIDATION_SEED}",
     )
+
+
+def _rounded(table: Tensor) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in table.tolist()]
