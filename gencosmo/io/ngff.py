@@ -8,10 +8,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gencosmo.errors import UsageError
 from gencosmo.io.stack import Details
 
-__all__ = ["VERSIONS", "attributes_of_image", "check_version", "edit_attributes", "multiscales"]
+__all__ = ["VERSIONS", "attributes_of_image", "check_version", "edit_attributes", "multiscales", "show_channels"]
 
 VERSIONS = {"0.4": 2, "0.5": 3}
 """NGFF versions that are written, with their Zarr formats."""
@@ -59,17 +62,34 @@ def _log2(value: float) -> float:
 
 
 def attributes_of_image(
-    entry: Mapping[str, Any], version: str, *, channels: Sequence[str] = (), label: bool = False,
-    kept: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    entry: Mapping[str, Any], version: str, *, label: bool = False, kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the attributes of an image's group: `kept` are words of the input that stay true."""
     words: dict[str, Any] = copy.deepcopy(dict(kept or {}))
     words["multiscales"] = [dict(entry)]
-    if channels and "omero" not in words:
-        words["omero"] = {"channels": [{"label": name, "color": "FFFFFF", "active": True} for name in channels]}
     if label:
         words["image-label"] = {"source": {"image": "../../"}} | ({"version": version} if version == "0.4" else {})
     return words if version == "0.4" else {"ome": {"version": version, **words}}
+
+
+def show_channels(folder: str, version: str, names: Sequence[str], channels: Sequence[NDArray[Any]]) -> None:
+    """Write names of channels, and the range of values in which viewers show each, to a group's attributes."""
+    rows = [
+        {"label": name, "color": "FFFFFF", "active": True, "window": _window(values)}
+        for name, values in zip(names, channels, strict=True)
+    ]
+    edit_attributes(folder, lambda own: (own if version == "0.4" else own["ome"]).update(omero={"channels": rows}))
+
+
+def _window(values: NDArray[Any]) -> dict[str, float]:
+    """All but the darkest and the brightest pixel of a thousand, within the range of the type or of the values."""
+    seen = values[np.isfinite(values)].astype(np.float64)
+    seen = seen if seen.size else np.zeros(1)
+    start, end = np.quantile(seen, (0.001, 0.999))
+    least, most = float(seen.min()), float(seen.max())
+    if values.dtype.kind in "iu":
+        least, most = float(np.iinfo(values.dtype).min), float(np.iinfo(values.dtype).max)
+    return {"min": least, "max": most, "start": float(start), "end": float(end)}
 
 
 def edit_attributes(folder: str, change: Any) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import InputError
 from gencosmo.io.axes import ORDER, Plane, Section
 from gencosmo.io.levels import Ladder, halve, level_sizes
-from gencosmo.io.ngff import VERSIONS, attributes_of_image, edit_attributes, multiscales
+from gencosmo.io.ngff import VERSIONS, attributes_of_image, edit_attributes, multiscales, show_channels
 from gencosmo.io.painted import Output
 from gencosmo.io.stack import Details
 from gencosmo.io.zarr import ZarrStack, multiscales_of, read_attributes, zarr_package
@@ -87,9 +87,13 @@ def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) 
     kept, entry = _kept(stack), multiscales(letters, sizes, stack.details, version=version, name=stack.details.name)
     names = stack.details.channel_names if len(stack.details.channel_names) == c else ()
     root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
-    root.attrs.update(attributes_of_image(entry, version, channels=names, kept=kept))
+    root.attrs.update(attributes_of_image(entry, version, kept=kept))
     arrays = [_create(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
     _pyramid(arrays, sizes, letters, list(stack.axes.planes()), output.read)
+    if names and "omero" not in kept:
+        whole = (slice(None), slice(None))
+        smallest = [np.asarray(arrays[-1][_place(letters, Plane(0, n, z // 2), whole)]) for n in range(c)]
+        show_channels(path, version, names, smallest)
     if output.repairs.count(output.planes):
         paths = [str(n) for n in range(len(sizes))]
         _layers(output, path, entry, paths, shapes, Ladder(sizes), version, letters)
@@ -320,9 +324,11 @@ def write_arrays(
         group = root.create_group(name) if name else root
         sizes = [tuple(values.shape[1:]), *level_sizes(values.shape[1], values.shape[2], 512)]
         entry = multiscales("CYX", sizes, details, version=version, name=name)
-        group.attrs.update(attributes_of_image(entry, version, channels=() if name else names))
+        group.attrs.update(attributes_of_image(entry, version))
         for level, (height, width) in enumerate(sizes):
             stored = _create(group, str(level), (values.shape[0], height, width), values.dtype, version, "CYX")
             if level:
                 values = np.stack([halve(plane) for plane in values])
             stored[...] = values
+        if names and not name:
+            show_channels(path, version, names, list(values))

@@ -102,7 +102,7 @@ def zarr_file(path, array, letters, *, version="0.5", chunks=None, shards=None, 
     for level in range(levels):
         step = tuple(slice(None, None, 2**level) if a in "YX" else slice(None) for a in letters)
         part = array[step]
-        more = {} if version == "0.4" else {"shards": shards}
+        more = {} if version == "0.4" else {"shards": shards, "dimension_names": list(letters.lower())}
         keys = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if version == "0.4" else {}
         own = chunks or tuple(20 if a in "YX" else 1 for a in letters)
         stored = group.create_array(f"s{level}", shape=part.shape, chunks=own, dtype=part.dtype, **more, **keys)
@@ -116,7 +116,8 @@ def zarr_file(path, array, letters, *, version="0.5", chunks=None, shards=None, 
     ]
     words = {"multiscales": [{"name": "made", "axes": axes, "datasets": sets}]}
     if names:
-        words["omero"] = {"channels": [{"label": name, "color": "00FF00"} for name in names]}
+        window = {"min": 0, "max": 65535, "start": 0, "end": 4000}
+        words["omero"] = {"channels": [{"label": name, "color": "00FF00", "window": window} for name in names]}
     if version == "0.4":
         words["multiscales"][0]["version"] = "0.4"
         group.attrs.update(words | {"mine": [1, 2]})
