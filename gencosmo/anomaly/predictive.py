@@ -31,6 +31,8 @@ SURPRISE = 4.0
 """Pixels with |z| above this are hidden together in the second look."""
 MOST_SURPRISES = 0.2
 """With more of a plane's pixels beyond `SURPRISE` there is no second look: too little would be left to see."""
+STEPS = 1000
+"""Progress is told in this many parts of a pass."""
 Watch = Callable[[int, int], None]
 
 
@@ -80,10 +82,16 @@ class _Work:
 
     def ask(self, plan: Any) -> None:
         """One pass over the planned windows."""
-        if self.watch is not None:
-            self.watch(self.done, self.total)
-        self.done += 1
+        self._tell(0, 1)
+        if hasattr(plan, "watch"):
+            plan.watch = self._tell
         self.denoiser.denoise_(self.canvas, plan, self.world)
+        self.done += 1
+
+    def _tell(self, done: int, total: int) -> None:
+        """Say how far a pass has come, by its windows."""
+        if self.watch is not None:
+            self.watch(STEPS * self.done + STEPS * done // max(1, total), STEPS * self.total)
 
     def hide(self, scale: Scale, phase: int, more: Tensor | None, number: int) -> Tensor:
         """Set values and levels of one pass; gives back the pixels that it predicts."""
@@ -157,7 +165,7 @@ def predictive(
     after : callable, optional
         Called with the level after every pass (infinity for hard ones).
     watch : callable, optional
-        Called with the number of passes done and of all passes; may raise to stop.
+        Called with what is done and what there is to do, in `STEPS` of a pass; may raise to stop.
 
     Returns
     -------
@@ -234,12 +242,11 @@ def _look_again(work: _Work, scales: Sequence[Scale], k: int, z: Tensor, mean: T
 
 def _compare(work: _Work, mean: Tensor, var: Tensor, family: str, parameter: float) -> tuple[Tensor, Tensor]:
     """Z and log density (S, N) of the observed values."""
-    count, size = mean.shape
-    value = work.values.expand(count, size).contiguous().view(count, 1, size)
-    ivar = torch.where(work.scored, math.inf, 0.0).expand(count, size).contiguous().view(count, 1, size)
-    z, log_prob = torch.empty_like(value), torch.empty_like(value)
-    shape = score_sums_shape(count, 1, size, 1 << 20)
-    sums = torch.zeros(shape, dtype=torch.float64, device=mean.device)
-    shaped = (mean.view(count, 1, size), var.view(count, 1, size))
-    predictive_score(value, *shaped, ivar, family, parameter, 1 << 20, z, log_prob, sums)
-    return z.view(count, size), log_prob.view(count, size)
+    row = (1, 1, mean.shape[1])
+    value, ivar = work.values.view(row), torch.where(work.scored, math.inf, 0.0).view(row)
+    z, log_prob = torch.empty_like(mean), torch.empty_like(mean)
+    sums = torch.zeros(score_sums_shape(*row, 1 << 20), dtype=torch.float64, device=mean.device)
+    for scale in zip(mean, var, z, log_prob, strict=True):  # one after the other: all at once would copy the values
+        expected, spread, residual, density = (plane.view(row) for plane in scale)
+        predictive_score(value, expected, spread, ivar, family, parameter, 1 << 20, residual, density, sums)
+    return z, log_prob

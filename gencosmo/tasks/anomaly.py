@@ -14,7 +14,7 @@ from scipy import special
 
 from gencosmo.anomaly.maps import SHAPES
 from gencosmo.anomaly.passes import SCALES, Scale
-from gencosmo.anomaly.predictive import Predictive
+from gencosmo.anomaly.predictive import STEPS, Predictive
 from gencosmo.anomaly.views import Evidence, Look, Raw, evidence_of, look, own_widths
 from gencosmo.anomaly.widths import LEAST_PIXELS, widths_of_card
 from gencosmo.errors import Cancelled, UsageError
@@ -107,7 +107,7 @@ def score(
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
     progress : callable, optional
-        ``progress(done, total)``, in passes.
+        ``progress(done, total)``, in thousandths of a pass.
     cancel : threading.Event, optional
         Stops the work with `Cancelled` when set.
 
@@ -163,7 +163,7 @@ def _how(
 def _watch(progress: Progress | None, cancel: threading.Event | None) -> Progress:
     def watch(done: int, total: int) -> None:
         if cancel is not None and cancel.is_set():
-            raise Cancelled(f"cancelled after {done} of {total} passes")
+            raise Cancelled(f"cancelled after {done // STEPS} of {total // STEPS} passes")
         if progress is not None:
             progress(done, total)
 

@@ -34,7 +34,7 @@ class Laid:
     ----------
     images : list of Image
     prepared : list of Prepared
-        One per image, on canvases of their own (their scalings count).
+        One per image, on canvases of their own (their scalings count); a single one shares its canvas.
     canvas : Canvas
         All planes, image after image, channel after channel.
     noise : Tensor (N,)
@@ -67,21 +67,25 @@ def lay_out(images: Sequence[Image], denoiser: Denoiser, world: World, seed: int
         A plane without a pixel to score, or too small.
     """
     prepared = [_prepare(image, denoiser, world, seed) for image in images]
-    values, sigma, noise, keys, origins, plane_of = [], [], [], [], [], []
-    for number, one in enumerate(prepared):
-        for channel in range(one.image.shape[0]):
-            values.append(one.canvas.plane("z", channel))
-            sigma.append(one.canvas.plane("sigma_obs", channel))
-            noise.append(_noise(one, channel))
-            keys.append(channel)
-            origins.append(one.image.origin)
-            plane_of.append((number, channel))
-    device = str(prepared[0].canvas.device)
-    canvas = Canvas.from_planes(values, sigma, seeds=[seed] * len(values), origins=origins, keys=keys, device=device)
-    flat = torch.ones(canvas.size, device=device)
-    for p, plane in enumerate(noise):
-        canvas.view(flat, p).copy_(torch.from_numpy(plane))
+    plane_of = [(number, channel) for number, one in enumerate(prepared) for channel in range(one.image.shape[0])]
+    canvas = prepared[0].canvas if len(prepared) == 1 else _joined(prepared, plane_of, seed)
+    flat = torch.ones(canvas.size, device=canvas.device)
+    for p, (number, channel) in enumerate(plane_of):
+        canvas.view(flat, p).copy_(torch.from_numpy(_noise(prepared[number], channel)))
     return Laid(list(images), prepared, canvas, flat, plane_of)
+
+
+def _joined(prepared: Sequence[Prepared], plane_of: Sequence[tuple[int, int]], seed: int) -> Canvas:
+    """One canvas with the planes of many."""
+    planes = [(prepared[number], channel) for number, channel in plane_of]
+    return Canvas.from_planes(
+        [one.canvas.plane("z", channel) for one, channel in planes],
+        [one.canvas.plane("sigma_obs", channel) for one, channel in planes],
+        seeds=[seed] * len(planes),
+        origins=[one.image.origin for one, _ in planes],
+        keys=[channel for _, channel in planes],
+        device=str(prepared[0].canvas.device),
+    )
 
 
 def _prepare(image: Image, denoiser: Denoiser, world: World, seed: int) -> Prepared:
