@@ -31,7 +31,7 @@ FLOORS = (
     ("anomaly", "sampling", "training"),
     ("io", "tasks"),
     ("batch", "report", "strips"),
-    ("", "cli", "commands", "demo", "service"),
+    ("", "cli", "commands", "demo", "napari", "service"),
 )
 """From the ground up; `""` is the package's own `__init__`, the door. A module imports from its floor or below."""
 
@@ -46,6 +46,8 @@ THIRD_PARTY = {
     "tifffile": {"io"},
     "zarr": {"io"},
     "bioio": {"io"},
+    "magicgui": {"napari"},
+    "qtpy": {"napari"},
     "torch": {"anomaly", "commands", "ops", "operators", "priors", "sampling", "tasks", "training", "windows"},
 }
 """Where these may be imported; so the ground floor and `io` are torch-free, and only files know FITS."""
@@ -128,7 +130,7 @@ def test_third_party_packages_stay_in_their_rooms():
 def test_imported_packages_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = ("anomaly", "bench", "bioio", "find", "micro")
+    named = ("anomaly", "bench", "bioio", "find", "micro", "napari")
     lines = [*project["dependencies"], *(line for name in named for line in extras[name])]
     declared = {re.match(r"[\w-]+", line)[0].lower() for line in lines}
     names = {"skimage": "scikit-image", "PIL": "pillow", "cv2": "opencv-python-headless"}
