@@ -1,9 +1,9 @@
 #include "apply_kernels.hpp"
 
+#include "channels.hpp"
+
 namespace gencosmo::GC_ISA {
 namespace {
-
-constexpr int kPiece = 64;  // columns computed together; everything below fits in the first-level cache
 
 // Raw channels of n pixels as float32, one row per channel, from any layout and type.
 template <class T>
@@ -16,10 +16,7 @@ void stage(const ApplyArgs& a, int64_t b, int64_t pixel, int64_t n, float (*out)
     }
     return;
   }
-  for (int64_t j = 0; j < n; ++j) {
-    const T* from = raw + j * a.pixel_stride;
-    for (int c = 0; c < kRawChannels; ++c) out[c][j] = widen(from[c * a.channel_stride]);
-  }
+  from_pixels<kRawChannels>(raw, n, out);
 }
 
 // The 5x5 neighbours of n pixels of row y from column x, as five padded rows; the window's edge is repeated.
@@ -52,6 +49,20 @@ void kernel_dot(const float (*w)[kPiece], const Near& near, const float* m, cons
   }
 }
 
+// Pixels of a piece that are not exact lie in [first, end).
+struct Range {
+  int64_t first, end;
+};
+Range inexact(const float* sigma, int64_t n) {
+  int32_t found = 0;
+  for (int64_t j = 0; j < n; ++j) found |= sigma[j] == 0.0f ? 0 : 1;
+  if (found == 0) return Range{0, 0};  // most pieces of an image with holes
+  Range r{0, n};
+  while (sigma[r.first] == 0.0f) ++r.first;
+  while (sigma[r.end - 1] == 0.0f) --r.end;
+  return r;
+}
+
 void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n) {
   const int64_t area = a.height * a.width, at = y * a.width + x;
   const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
@@ -75,6 +86,16 @@ void apply_piece(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n)
   }
 }
 
+void apply_or_keep(const ApplyArgs& a, int64_t b, int64_t y, int64_t x, int64_t n) {
+  const int64_t area = a.height * a.width, at = y * a.width + x;
+  const float *z = a.win + b * kFields * area + at, *sigma = z + area;
+  float *mean = a.mean + b * area + at, *var = a.var + b * area + at;
+  for (int64_t j = 0; j < n; ++j) mean[j] = z[j];
+  for (int64_t j = 0; j < n; ++j) var[j] = 0.0f;
+  const Range r = inexact(sigma, n);
+  if (r.first < r.end) apply_piece(a, b, y, x + r.first, r.end - r.first);
+}
+
 template <class T>
 void unstage(const ApplyArgs& a, int64_t b, int64_t pixel, int64_t n, const float (*values)[kPiece], void* to) {
   T* out = static_cast<T*>(to) + b * a.window_stride + pixel * a.pixel_stride;
@@ -84,9 +105,7 @@ void unstage(const ApplyArgs& a, int64_t b, int64_t pixel, int64_t n, const floa
     }
     return;
   }
-  for (int64_t j = 0; j < n; ++j) {
-    for (int c = 0; c < kRawChannels; ++c) narrow(values[c][j], out[j * a.pixel_stride + c * a.channel_stride]);
-  }
+  to_pixels<kRawChannels>(values, n, out);
 }
 
 template <class T>
@@ -141,7 +160,7 @@ void apply_kernels_backward(const ApplyBackwardArgs& a, int threads) {
 }
 
 void apply_kernels(const ApplyArgs& a, int threads) {
-  for_each_piece(a, threads, [&](int64_t b, int64_t y, int64_t x, int64_t n) { apply_piece(a, b, y, x, n); });
+  for_each_piece(a, threads, [&](int64_t b, int64_t y, int64_t x, int64_t n) { apply_or_keep(a, b, y, x, n); });
 }
 
 }  // namespace gencosmo::GC_ISA

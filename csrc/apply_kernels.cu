@@ -10,6 +10,11 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(ApplyArgs a) {
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
     const float *win = a.win + b * kFields * area, *local = a.local + b * 5 * area;
     for (int64_t i = first_item(); i < area; i += item_stride()) {
+      if (win[area + i] == 0.0f) {  // exact: its neighbours and the network are not read
+        a.mean[b * area + i] = win[i];
+        a.var[b * area + i] = 0.0f;
+        continue;
+      }
       const RowColumn here = row_column(i, a.width);
       const int64_t y = here.row, x = here.col;
       const T* raw = static_cast<const T*>(a.raw) + b * a.window_stride + i * a.pixel_stride;

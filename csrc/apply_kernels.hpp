@@ -36,20 +36,21 @@ GC_HD float deviation(float value, float mean, float spread) {
 struct ApplyPixel {
   float z, sigma, base, smooth, x0, spread, rough, gate;
 };
+// Exact pixels come back as they are, whatever the network says: it need not be read there.
 // `dot` is the sum of centred weights times deviations from the local mean; raw values of the last three channels.
 GC_HD void apply_pixel(const ApplyPixel& p, float dot, float base_weight, float residual, float log_var, float& mean,
                        float& var) {
   float head = p.x0 + p.rough / p.spread * dot;
   head = head + base_weight * (p.base - p.smooth) + p.gate * p.rough * residual;
-  const bool unknown = is_inf(p.sigma);
+  const bool unknown = is_inf(p.sigma), exact = p.sigma == 0.0f;
   const float level2 = unknown ? 0.0f : p.sigma * p.sigma;
   const float pull = (kEta * p.rough) * (kEta * p.rough);
-  // the data plus a share of the correction, so that an exact pixel (share 0) comes back to the last bit
   const float share = unknown ? 1.0f : level2 / (pull + level2);
   const float datum = unknown ? 0.0f : p.z;
-  mean = datum + share * (head - datum);
+  mean = exact ? p.z : datum + share * (head - datum);
   const float spread = p.rough * p.rough * natural_exp(at_most(at_least(log_var, kLogVarMin), kLogVarMax));
-  var = unknown ? spread : level2 * spread / (level2 + spread);
+  const float bounded = unknown ? spread : level2 * spread / (level2 + spread);
+  var = exact ? 0.0f : bounded;
 }
 
 // What the chain rule needs of a pixel: d loss / d dot, / d base weight, / d residual, / d log variance.
@@ -57,15 +58,15 @@ struct ApplySlopes {
   float dot, base_weight, residual, log_var;
 };
 GC_HD ApplySlopes apply_slopes(const ApplyPixel& p, float log_var, float grad_mean, float grad_var) {
-  const bool unknown = is_inf(p.sigma);
+  const bool unknown = is_inf(p.sigma), exact = p.sigma == 0.0f;
   const float level2 = unknown ? 0.0f : p.sigma * p.sigma;
   const float pull = (kEta * p.rough) * (kEta * p.rough);
-  const float head = grad_mean * (unknown ? 1.0f : level2 / (pull + level2));
+  const float head = exact ? 0.0f : grad_mean * (unknown ? 1.0f : level2 / (pull + level2));
   const float spread = p.rough * p.rough * natural_exp(at_most(at_least(log_var, kLogVarMin), kLogVarMax));
   const float share = unknown ? 1.0f : level2 / (level2 + spread);
   const bool clamped = (log_var < kLogVarMin) | (log_var > kLogVarMax);
   return ApplySlopes{head * (p.rough / p.spread), head * (p.base - p.smooth), head * p.gate * p.rough,
-                     clamped ? 0.0f : grad_var * share * share * spread};
+                     clamped | exact ? 0.0f : grad_var * share * share * spread};
 }
 
 GC_CPU_KERNEL(apply_kernels, ApplyArgs)

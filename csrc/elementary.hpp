@@ -57,9 +57,8 @@ GC_HD float area_sinh(float x) {
   const float square = small * small;
   const float t = small + square / (1.0f + root(1.0f + square));
   const float u = 1.0f + t;
-  const float near = natural_log(u) + (t - (u - 1.0f)) / u;
-  const float far = natural_log(at_least(a, 1.0f)) + 0.69314718056f;
-  const float value = a > 1e4f ? far : near;
+  const bool far = a > 1e4f;
+  const float value = natural_log(far ? a : u) + (far ? 0.69314718056f : (t - (u - 1.0f)) / u);
   return float_of(bits_of(value) | (bits_of(x) & 0x80000000u));
 }
 

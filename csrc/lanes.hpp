@@ -57,6 +57,19 @@ GC_LANE void unpack(Floats a, Floats b, Floats& low, Floats& high) {
 GC_LANE void unpack_pairs(Floats a, Floats b, Floats& low, Floats& high) {
   low = (Floats)_mm512_unpacklo_pd((__m512d)a, (__m512d)b), high = (Floats)_mm512_unpackhi_pd((__m512d)a, (__m512d)b);
 }
+// Four lanes at a time, each four `stride` floats further on.
+GC_LANE Floats load_quarters(const float* from, int64_t stride) {
+  __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(from));
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(from + stride), 1);
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(from + 2 * stride), 2);
+  return (Floats)_mm512_insertf32x4(all, _mm_loadu_ps(from + 3 * stride), 3);
+}
+GC_LANE void store_quarters(float* to, int64_t stride, Floats v) {
+  _mm_storeu_ps(to, _mm512_castps512_ps128((__m512)v));
+  _mm_storeu_ps(to + stride, _mm512_extractf32x4_ps((__m512)v, 1));
+  _mm_storeu_ps(to + 2 * stride, _mm512_extractf32x4_ps((__m512)v, 2));
+  _mm_storeu_ps(to + 3 * stride, _mm512_extractf32x4_ps((__m512)v, 3));
+}
 #else
 GC_LANE Floats fused(Spread a, Spread b, Spread c) { return (Floats)_mm256_fmadd_ps(a.v, b.v, c.v); }
 GC_LANE Floats root(Floats a) { return (Floats)_mm256_sqrt_ps(a); }
@@ -72,8 +85,28 @@ GC_LANE void unpack(Floats a, Floats b, Floats& low, Floats& high) {
 GC_LANE void unpack_pairs(Floats a, Floats b, Floats& low, Floats& high) {
   low = (Floats)_mm256_unpacklo_pd((__m256d)a, (__m256d)b), high = (Floats)_mm256_unpackhi_pd((__m256d)a, (__m256d)b);
 }
+GC_LANE Floats load_quarters(const float* from, int64_t stride) {
+  return (Floats)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + stride), 1);
+}
+GC_LANE void store_quarters(float* to, int64_t stride, Floats v) {
+  _mm_storeu_ps(to, _mm256_castps256_ps128((__m256)v));
+  _mm_storeu_ps(to + stride, _mm256_extractf128_ps((__m256)v, 1));
+}
 #endif
 GC_LANE void store(float* to, Floats v) { __builtin_memcpy(to, &v, sizeof v); }
+GC_LANE Floats load(const float* from) {
+  Floats v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+// Number j of every four lanes of `in[i]` to number i of the same four of `out[j]`.
+GC_LANE void transpose_quarters(const Floats* in, Floats* out) {
+  Floats a, b, c, d;
+  unpack(in[0], in[1], a, b);
+  unpack(in[2], in[3], c, d);
+  unpack_pairs(a, c, out[0], out[1]);
+  unpack_pairs(b, d, out[2], out[3]);
+}
 
 }  // namespace
 }  // namespace gencosmo

@@ -57,11 +57,8 @@ GC_LANE void philox_lanes(const RowKeys& keys, int64_t group, Uints* out) {
 
 // Four values per counter, as four vectors over counters, to the columns they belong to.
 GC_LANE void store_columns(const Floats* n, float* out) {
-  Floats a, b, c, d, column[4];
-  unpack(n[0], n[1], a, b);
-  unpack(n[2], n[3], c, d);
-  unpack_pairs(a, c, column[0], column[1]);
-  unpack_pairs(b, d, column[2], column[3]);
+  Floats column[4];
+  transpose_quarters(n, column);
   for (int v = 0; v < 4; ++v) store(out + v * kWidth, column[v]);
 }
 #endif

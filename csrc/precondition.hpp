@@ -70,7 +70,7 @@ GC_HD float four_neighbours(const float* u, int64_t y, int64_t x, int64_t h, int
   return sum;
 }
 GC_HD float roughness_squared(float curve2, float good, float spread2) {
-  return (curve2 / kLaplacianGain + kSpreadShare * spread2) / (good + kSpreadShare);
+  return (curve2 * (1.0f / kLaplacianGain) + kSpreadShare * spread2) / (good + kSpreadShare);
 }
 // The quietest of the box around a pixel and the four that lie a reach above, below, left and right of it.
 GC_HD int64_t quieter(const float* rough, int64_t there, int64_t best) { return rough[there] < rough[best] ? there : best; }
@@ -95,16 +95,17 @@ struct PrePixel {
 GC_HD void pre_features(const PrePixel& p, float* f) {
   const bool unknown = is_inf(p.sigma);
   const float level = unknown ? 1.0f : p.sigma;
-  f[0] = clip((p.x0 - p.mean) / p.spread, -8.0f, 8.0f);
-  f[1] = clip((p.base - p.mean) / p.spread, -8.0f, 8.0f);
-  f[2] = clip(p.curve / (kLaplacianRoot * p.rough), -8.0f, 8.0f);
-  f[3] = natural_log(p.spread) / 3.0f;
-  f[4] = bounded_log(p.rough / p.spread, -6.0f, 3.0f) / 2.0f;
-  f[5] = area_sinh(p.mean / kBrightness) / 3.0f;
-  f[6] = bounded_log(p.base_var / (p.spread * p.spread) + 1e-4f, -10.0f, 5.0f) / 6.0f;
-  f[7] = bounded_log(p.disagree / (p.rough * p.rough) + 1e-3f, -8.0f, 12.0f) / 6.0f;
-  f[8] = (unknown ? 5.0f : bounded_log(level / p.spread, -6.0f, 5.0f)) / 4.0f;
-  f[9] = (unknown ? 5.0f : bounded_log(level / p.rough, -6.0f, 5.0f)) / 4.0f;
+  const float per_spread = 1.0f / p.spread, per_rough = 1.0f / p.rough, third = 1.0f / 3.0f, sixth = 1.0f / 6.0f;
+  f[0] = clip((p.x0 - p.mean) * per_spread, -8.0f, 8.0f);
+  f[1] = clip((p.base - p.mean) * per_spread, -8.0f, 8.0f);
+  f[2] = clip(p.curve * (1.0f / kLaplacianRoot) * per_rough, -8.0f, 8.0f);
+  f[3] = natural_log(p.spread) * third;
+  f[4] = bounded_log(p.rough * per_spread, -6.0f, 3.0f) / 2.0f;
+  f[5] = area_sinh(p.mean / kBrightness) * third;
+  f[6] = bounded_log(p.base_var * per_spread * per_spread + 1e-4f, -10.0f, 5.0f) * sixth;
+  f[7] = bounded_log(p.disagree * per_rough * per_rough + 1e-3f, -8.0f, 12.0f) * sixth;
+  f[8] = (unknown ? 5.0f : bounded_log(level * per_spread, -6.0f, 5.0f)) / 4.0f;
+  f[9] = (unknown ? 5.0f : bounded_log(level * per_rough, -6.0f, 5.0f)) / 4.0f;
   f[10] = unknown ? 1.0f : 0.0f;
   f[11] = p.world;
 }

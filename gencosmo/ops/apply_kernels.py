@@ -5,7 +5,8 @@ The mean starts from the data: affine weights over the 5x5 filled neighbours (ke
 ``d``, so that on a bright smooth source a small error of the network is a small error of the pixel. Limits
 that hold whatever the weights:
 
-- an exact pixel is returned exactly: ``mean = c z + (1 - c) head``, ``c = (eta d)^2/((eta d)^2 + sigma^2)``;
+- an exact pixel is returned exactly, with variance 0, and the network is not asked about it; others are pulled to their
+  data: ``mean = c z + (1 - c) head``, ``c = (eta d)^2/((eta d)^2 + sigma^2)``;
 - the variance never exceeds the level's: ``1/var = 1/sigma^2 + 1/S`` with the network's own ``S``;
 - where the base is constant, because nothing is known for far around, the ``gate`` switches the residual off,
   so that a wholly unknown plane returns the prior mean.
@@ -128,13 +129,13 @@ def apply_kernels_reference(raw: Tensor, win: Tensor, local: Tensor) -> tuple[Te
     deviations = (_neighbours(x0) - m[:, None]).clamp(-DEVIATION * s[:, None], DEVIATION * s[:, None])
     head = x0 + d / s * (weights * deviations).sum(1)
     head = head + raw[:, taps] * (base - smooth) + gate * d * raw[:, taps + 1]
-    unknown = torch.isinf(sigma)
+    unknown, exact = torch.isinf(sigma), sigma == 0
     level2 = torch.where(unknown, torch.zeros_like(sigma), sigma * sigma)
     pull = (ETA * d) ** 2
-    # the data plus a share of the correction, so that an exact pixel (share 0) comes back to the last bit
     share = torch.where(unknown, torch.ones_like(sigma), level2 / (pull + level2))
     datum = torch.where(unknown, torch.zeros_like(z), z)
-    mean = datum + share * (head - datum)
+    mean = torch.where(exact, z, datum + share * (head - datum))
     spread = d * d * raw[:, taps + 2].clamp(LOG_VAR_MIN, LOG_VAR_MAX).exp()
     var = torch.where(unknown, spread, level2 * spread / (level2 + spread))
+    var = torch.where(exact, torch.zeros_like(var), var)
     return mean[:, None], var[:, None]

@@ -52,7 +52,9 @@ _precondition = define(
 )
 
 
-def precondition(win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor) -> None:
+def precondition(
+    win: Tensor, world: Tensor, prior_var: float, features: Tensor, local: Tensor, workspace: Tensor | None = None
+) -> None:
     """Write features and local statistics of windows.
 
     With gradients on and an input that requires one, the reference runs instead (and the outputs carry the
@@ -70,12 +72,15 @@ def precondition(win: Tensor, world: Tensor, prior_var: float, features: Tensor,
         Overwritten; row-major or channels_last. See :func:`precondition_reference`.
     local : Tensor (B, 5, h, w) float32
         Overwritten with ``x0, m, s, d, gate``.
+    workspace : Tensor (B, SCRATCH, h, w) float32, optional
+        Scratch; new memory when left out.
     """
     if wants_grad(win, world):
         for out, value in zip((features, local), precondition_reference(win, world, prior_var), strict=True):
             out.copy_(value)
         return
-    workspace = win.new_empty((win.shape[0], SCRATCH, *win.shape[2:]))
+    if workspace is None:
+        workspace = win.new_empty((win.shape[0], SCRATCH, *win.shape[2:]))
     _precondition(win, world, prior_var, features, local, workspace)
 
 

@@ -20,7 +20,7 @@ from gencosmo.ops.blend import blend_, blend_finish_
 from gencosmo.ops.calibrate import calibrate_
 from gencosmo.ops.calibrate import calibration_bins as bins_of
 from gencosmo.ops.gather import gather
-from gencosmo.ops.precondition import FEATURES, LOCALS, precondition
+from gencosmo.ops.precondition import FEATURES, LOCALS, SCRATCH, precondition
 from gencosmo.priors.base import World
 from gencosmo.priors.bases import Components, fill_bases_, find_components
 from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
@@ -207,10 +207,13 @@ class DiffusionPrior:
     ) -> tuple[Tensor, Tensor]:
         """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`; in `room`, if given."""
         batch = windows.shape[0]
-        win, features, local, mean, var = (tensor[:batch] for tensor in room or self._room(batch))
+        room = room or self._room(batch)
+        if room[0].shape[0] != batch:
+            room = tuple(tensor[:batch] for tensor in room)
+        win, features, local, mean, var, asked, workspace = room
         gather(fields, layout, windows, win)
-        asked = torch.full((batch,), WORLDS[world], device=self.device)
-        precondition(win, asked, self.card.prior_var, features, local)
+        asked.fill_(WORLDS[world])
+        precondition(win, asked, self.card.prior_var, features, local, workspace)
         raw = self.network(features)
         apply_kernels(raw, win, local, mean, var)
         if self._corrections is not None:
@@ -219,11 +222,13 @@ class DiffusionPrior:
         return mean, var
 
     def _room(self, batch: int) -> tuple[Tensor, ...]:
-        """Memory for windows, features, local statistics, mean and variance of a batch."""
+        """Memory for windows, features, local statistics, mean, variance and worlds of a batch, and scratch."""
         size = self.grid.size
-        win, local, mean, var = (torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1))
+        win, local, mean, var, workspace = (
+            torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1, SCRATCH)
+        )
         features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
-        return win, features, local, mean, var
+        return win, features, local, mean, var, torch.empty(batch, device=self.device), workspace
 
     def _batches(self, windows: Tensor) -> Iterator[Tensor]:
         return iter(torch.split(windows, self._batch))

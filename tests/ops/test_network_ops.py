@@ -128,7 +128,22 @@ def test_windows_do_not_depend_on_their_batch(op: str) -> None:
             assert torch.equal(value[0], together[name][b]), name
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 70), (130, 2)])
+@pytest.mark.parametrize("op", ["precondition", "apply_kernels"])
+def test_one_window_has_the_same_bytes_on_many_threads(op: str) -> None:
+    """With fewer windows than threads the rows are shared out, pass by pass, instead of the windows."""
+    case, before = CASES[op], torch.get_num_threads()
+    one = {k: v[:1] if isinstance(v, Tensor) else v for k, v in case.arguments().items()}
+    try:
+        torch.set_num_threads(1)
+        alone = case.run(one)
+        torch.set_num_threads(3)
+        for name, value in case.run(one).items():
+            assert torch.equal(value, alone[name]), name
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 70), (130, 2), (9, 300)])
 def test_small_and_long_windows(shape: tuple[int, int]) -> None:
     g = torch.Generator().manual_seed(0)
     win = torch.rand(2, 5, *shape, generator=g)
@@ -158,12 +173,29 @@ def test_exact_pixels_are_returned_exactly_and_unknown_ones_do_not_read_z() -> N
     z, sigma = arguments["win"][:, :1], arguments["win"][:, 1:2]
     exact = sigma == 0
     assert int(exact.sum()) > 100
-    assert float((arguments["mean"][exact] - z[exact]).abs().max()) <= 1e-6 * float(z[exact].abs().max())
+    assert torch.equal(arguments["mean"][exact], z[exact])
     assert bool((arguments["var"][exact] == 0).all())
     other = copies(arguments)
     other["win"][:, :1][torch.isinf(sigma)] = 123.0
     apply_kernels(**other)
     assert torch.equal(other["mean"], arguments["mean"])
+
+
+def test_the_network_is_not_asked_about_exact_pixels() -> None:
+    """Nothing that it says there matters, forwards or backwards; what it says elsewhere does, beside them too."""
+    arguments = CASES["apply_kernels"].arguments(1)
+    exact = (arguments["win"][:, 1:2] == 0).expand_as(arguments["raw"])
+    want = CASES["apply_kernels"].run(arguments)
+    for layout in FORMATS:
+        made = copies(arguments)
+        made["raw"][exact] = math.nan
+        made["raw"] = made["raw"].contiguous(memory_format=layout)
+        for name, value in CASES["apply_kernels"].run(made).items():
+            assert torch.equal(value, want[name]), name
+        leaf = made["raw"].requires_grad_()
+        mean, var = applied_kernels(leaf, made["win"], made["local"])
+        gradient = torch.autograd.grad((mean + var).sum(), leaf)[0]
+        assert bool((gradient[exact] == 0).all()) and bool((gradient[~exact] != 0).any())
 
 
 def test_variance_never_exceeds_the_level() -> None:
