@@ -118,3 +118,31 @@ def test_cameras_mean_nothing_for_fits(tmp_path):
 
     done = call("inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits", "--noise", "estimate", code=2)
     assert "camera means nothing for a FITS file" in done.stderr
+
+
+def test_images_too_poor_for_a_fit_say_so(tmp_path):
+    """Few pixels at every level, and a rendered image without noise."""
+    spread = np.arange(64 * 80).reshape(64, 80).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).permutation(spread.ravel()).reshape(64, 80)[:30, :40])
+    tifffile.imwrite(tmp_path / "b.tif", np.tile(np.arange(80, dtype=np.uint16), (64, 1)))
+    for name in ("a.tif", "b.tif"):
+        done = call("denoise", tmp_path / name, "-o", tmp_path / "out.ome.tif", "--noise", "estimate", code=3)
+        assert "error[no_noise]" in done.stderr and "give gain and read noise instead" in done.stderr
+    assert not (tmp_path / "out.ome.tif").exists()
+
+
+def test_what_tifffile_says_in_passing_is_not_shown(tmp_path):
+    path = noisy(tmp_path / "in.ome.tif")[0]
+    (tmp_path / "cut.ome.tif").write_bytes(path.read_bytes()[:4000])
+    done = call("check", tmp_path / "cut.ome.tif", code=3)
+    assert done.stderr.startswith("error[truncated]") and "TiffTag" not in done.stderr
+    (tmp_path / "none.tif").write_bytes(b"")
+    assert "none.tif is not a TIFF file: it is empty" in call("check", tmp_path / "none.tif", code=3).stderr
+
+
+def test_a_finer_stack_without_noise_is_told_the_options(tmp_path):
+    path = noisy(tmp_path / "in.ome.tif")[0]
+    done = call("super-resolve", path, "-o", tmp_path / "out.ome.tif", "--psf", "gaussian:2.5", code=3)
+    assert "error[no_noise]" in done.stderr and "--noise estimate" in done.stderr
+    done = call("inpaint", path, "-o", tmp_path / "out.ome.tif", "--mask", path, "--target", "scene", code=3)
+    assert done.stderr.startswith("error[")

@@ -114,8 +114,13 @@ def _prepared(image: Image, asked: Finer, psf: NDArray[np.float32] | None, repor
             f"no psf: {report.path} brings none", code="no_psf", hint="give --psf FILE, or gaussian:2.5 (pixels)"
         )
     image = image.replace(psf=psf)
-    if image.ivar is not None or asked.noise is None:
+    if image.ivar is not None:
         return image
+    if asked.noise is None:
+        hint = (
+            "--noise estimate, --noise NUMBER (standard deviation of a pixel), --gain and --read-noise, or --ivar FILE"
+        )
+        raise InputError(f"no noise: {report.path} brings none", code="no_noise", hint=hint)
     if not asked.noise > 0:
         raise UsageError(f"noise is {asked.noise:g}, expected a positive standard deviation")
     return image.replace(ivar=np.where(image.mask, np.float32(0), np.float32(asked.noise**-2)))

@@ -5,6 +5,7 @@ error.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -60,6 +61,8 @@ def print_error(error: GencosmoError, *, where: str = "") -> None:
 def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     """Turn what a command raises into a message and an exit code; with `debug`, show the traceback too."""
     keep_memory()
+    if not debug:  # what tifffile tells of bad files in passing, our errors tell in words
+        logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         yield
     except GencosmoError as error:

@@ -71,10 +71,17 @@ def write(path: str, content: Image | Result, *, like: str | None, image: Image 
     with open_stack(like, limit=1 << 40) as stack:
         planes = _read_planes(stack, image)
         shape = (len(planes), *stack.axes.inside[3:])
-        if content.mean.size == int(np.prod(shape)) and content.filled is not None and content.anomaly_map is None:
+        if content.mean.size == int(np.prod(shape)) and _only_fills(content):
             _write_filled(path, content, stack, planes, image, overwrite)
         else:
             _write_other(path, content, stack, planes, overwrite)
+
+
+def _only_fills(result: Result) -> bool:
+    """Whether pixels that are not filled are the input's: they have no spread then."""
+    if result.filled is None or result.anomaly_map is not None:
+        return False
+    return not (result.std[~result.filled] > 0).any()
 
 
 def _planes(array: NDArray[Any]) -> NDArray[Any]:
@@ -107,8 +114,10 @@ def _write_filled(
     block = Block(0, everything, everything)
     seen = image if image is not None else Image(data=_planes(result.mean))
     with _work_folder(path) as folder:
-        repairs = Repairs(folder, width, [block])
-        output = Output(os.path.abspath(path), WriteOptions(overwrite=overwrite), stack, planes, repairs)
+        samples = result.samples is not None
+        repairs = Repairs(folder, width, [block], samples=samples)
+        options = WriteOptions(overwrite=overwrite, samples=samples)
+        output = Output(os.path.abspath(path), options, stack, planes, repairs)
         known = result.provenance
         output.remember({"GCMMODEL": str(known.get("prior", "")), "GCMSEED": str(known.get("seed", ""))})
         for number, plane in enumerate(planes):
@@ -128,8 +137,13 @@ def _channel(result: Result, number: int) -> Result:
 
     return replace(
         result, mean=one(result.mean), std=one(result.std), filled=one(result.filled), flags=one(result.flags),
-        samples=None,
+        samples=None if result.samples is None else _draws(result.samples)[:, number : number + 1],
     )  # fmt: skip
+
+
+def _draws(samples: NDArray[Any]) -> NDArray[Any]:
+    """As (S, C, H, W)."""
+    return samples if samples.ndim == 4 else samples[:, None]
 
 
 def _write_other(path: str, result: Result, stack: Stack, planes: list[Plane], overwrite: bool) -> None:

@@ -204,10 +204,12 @@ def open_tiff(path: str) -> Any:
         raise InputError(f"no such file: {path}", code="not_found") from None
     except Exception as error:  # of many kinds, for bytes that are no TIFF
         with open(path, "rb") as raw:
-            if raw.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-                text = f"{path} is a damaged TIFF file: {error}"
-                raise InputError(text, code="truncated", hint="re-transfer the file") from None
-        raise FormatError(f"{path} is not a TIFF file: {error}", code="not_tiff") from None
+            head = raw.read(8)
+        if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            text = f"{path} is a damaged TIFF file: {error}"
+            raise InputError(text, code="truncated", hint="re-transfer the file") from None
+        start = f"it starts with {head!r}" if head else "it is empty"
+        raise FormatError(f"{path} is not a TIFF file: {start}", code="not_tiff", hint="re-transfer the file") from None
     try:
         if len(file.pages) > MAX_PAGES:
             raise TooLargeError(f"{path} has {len(file.pages)} pages, limit {MAX_PAGES}")

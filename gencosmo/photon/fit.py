@@ -94,6 +94,12 @@ def _points(plane: Double, good: Mask) -> MeanVariance:
         near, far = _scale2(fine.flat[flat]), _scale2(coarse.flat[flat])
         rows.append((float(level.flat[flat].mean()), near, flat.size))
         white.append((near / far if far > 0 else 1.0, flat.size))
+    if not rows:
+        raise InputError(
+            f"no level of the image has {MIN_COUNT} pixels to tell its noise from",
+            code="no_noise",
+            hint="give gain and read noise instead, or a larger image",
+        )
     levels, variances, counts = (np.array(x, dtype=np.float64) for x in zip(*rows, strict=True))
     ratio, size = np.array(white).T
     return MeanVariance(

@@ -87,7 +87,7 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         raise InputError(
             "target 'scene' needs the noise of every pixel, and the image has none",
             code="no_noise",
-            hint="give ivar=, or ask for target='frame'",
+            hint="give ivar= (--ivar FILE; of stacks also --noise estimate), or ask for target frame",
         )
     if not 0 <= seed < 1 << 64:
         raise UsageError(f"seed is {seed}, expected 0 to 2^64 - 1", code="usage")

@@ -5,6 +5,7 @@ import pytest
 import tifffile
 import zarr
 
+import gencosmo
 from gencosmo.batch import OPS, process_file, run_file
 from gencosmo.batch.job import Finer, Job
 from gencosmo.errors import UsageError
@@ -184,3 +185,26 @@ def test_estimates_of_fits_are_refused_before_anything_is_computed(tmp_path):
     with pytest.raises(UsageError, match="only masked pixels"):
         process_file(path, tmp_path / "out.fits", op="denoise")
     assert tree(tmp_path) == before
+
+
+def result_of(array, mask, *, everywhere):
+    chosen = np.ones_like(mask) if everywhere else mask
+    mean = np.where(chosen, truth(*np.indices(SIZE)), array).astype(np.float32)
+    draws = (mean + np.arange(DRAWS, dtype=np.float32)[:, None, None, None] * chosen).astype(np.float32)
+    filled = np.broadcast_to(mask, mean.shape).copy()
+    std = np.where(np.broadcast_to(chosen, mean.shape), np.float32(2), np.float32(0))
+    return Result(mean, std, samples=draws, filled=filled)
+
+
+def test_results_from_python_are_written_as_what_they_are(tmp_path):
+    """One that fills goes into a copy, with its samples; one of every pixel is an image of its own."""
+    array, mask = values((2, *SIZE)), holes()
+    path = tmp_path / "in.ome.tif"
+    tifffile.imwrite(path, array, ome=True, photometric="minisblack", metadata={"axes": "CYX"})
+    gencosmo.write(tmp_path / "a.ome.tif", result_of(array, mask, everywhere=False), like=path)
+    got, draws = tifffile.imread(tmp_path / "a.ome.tif"), tifffile.imread(tmp_path / "a.samples.ome.tif")
+    assert got.dtype == np.uint16 and np.array_equal(got[:, ~mask], array[:, ~mask])
+    assert draws.shape == (DRAWS, 2, *SIZE) and np.array_equal(draws[2, 1], wanted(array[1], mask, 2))
+    gencosmo.write(tmp_path / "b.ome.tif", result_of(array, mask, everywhere=True), like=path)
+    got = tifffile.imread(tmp_path / "b.ome.tif")
+    assert got.dtype == np.float32 and np.array_equal(got[0], truth(*np.indices(SIZE)))
