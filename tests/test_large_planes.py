@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from astropy.io import fits
 from astropy.table import Table
@@ -13,10 +14,11 @@ from typer.testing import CliRunner
 import gencosmo
 from gencosmo.batch.rims import bright_rims
 from gencosmo.cli import app
-from gencosmo.errors import UsageError
+from gencosmo.errors import Cancelled, UsageError
 from gencosmo.image import as_image
 from gencosmo.io.region import parse_region
 from gencosmo.io.zarr import ZarrStack
+from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import Result
 
 from .io.stacks import filled, mask_file, quick_task, run, small_blocks, values, zarr_file  # noqa: F401
@@ -76,12 +78,49 @@ def test_a_region_is_scored_from_its_own_chunks_with_places_in_the_slide(tmp_pat
     assert (round(first["x_0"]), round(first["y_0"])) == (50, 60)
     assert first["x_min"] <= 50 <= first["x_max"] and first["y_min"] <= 60 <= first["y_max"]
     assert "ellipse(51" in Path(told["outputs"]["regions"]).read_text()
-    with fits.open(told["outputs"]["map"]) as shown:
-        image = gencosmo.read(path, section=PART)
-        alone = gencosmo.score(image, prior="cells", device="cpu")
-        assert np.array_equal(shown["GCM_ANOM"].data, alone.anomaly_map)
-        assert (shown["GCM_ANOM"].header["LTV1"], shown["GCM_ANOM"].header["LTV2"]) == (-32, -32)
+    alone = gencosmo.score(gencosmo.read(path, section=PART), prior="cells", device="cpu")
+    assert np.array_equal(tifffile.imread(told["outputs"]["map"]), alone.anomaly_map)
     assert Path(told["outputs"]["report"]).stat().st_size > 1000
+
+
+def test_scoring_goes_on_from_the_passes_of_a_run_that_was_stopped(tmp_path, monkeypatch):
+    """The folder of passes is all that is left of the first run, and the second makes only the others."""
+    path = zarr_file(tmp_path / "in.zarr", odd_slide(), "YX", chunks=(CHUNK, CHUNK))
+    denoise, asked = DiffusionPrior.denoise_, []
+
+    def until_the_fourth(prior, canvas, plan, world):
+        asked.append(world)
+        if len(asked) == 4:
+            raise Cancelled("killed")
+        denoise(prior, canvas, plan, world)
+
+    monkeypatch.setattr(DiffusionPrior, "denoise_", until_the_fourth)
+    words = ["score", path, "--region", REGION, "--map", "--device", "cpu", "--json"]
+    call(*words, "-o", tmp_path / "a", "--resume", code=130)
+    (hidden,) = (tmp_path / "a").iterdir()
+    assert len(list(hidden.glob("*.npy"))) == 3
+    (hidden / "half.tmp").write_bytes(b"of an answer")
+    told = json.loads(call(*words, "-o", tmp_path / "a", "--resume").stdout)["files"]
+    goes_on = len(asked) - 4
+    assert not hidden.exists() and len(list((tmp_path / "a").iterdir())) == 2
+    whole = json.loads(call(*words, "-o", tmp_path / "b").stdout)["files"]
+    assert goes_on == len(asked) - 4 - goes_on - 3 > 3
+    assert told[0]["anomaly_score"] == whole[0]["anomaly_score"] and told[0]["detections"] == whole[0]["detections"]
+    assert len({Path(files[0]["outputs"]["map"]).read_bytes() for files in (told, whole)}) == 1
+    other = call(*words, "-o", tmp_path / "c", "--resume", "--normals", tmp_path, code=2)
+    assert "a detector looks at more" in other.stderr
+
+
+def test_the_map_of_a_part_of_a_fits_file_says_where_it_lies(tmp_path):
+    fits.writeto(tmp_path / "a.fits", odd_slide().astype(np.float32))
+    words = ["score", tmp_path / "a.fits", "-o", tmp_path / "out", "--region", "40:80,30:62", "--map", "--json"]
+    (told,) = json.loads(call(*words, "--device", "cpu").stdout)["files"]
+    with fits.open(told["outputs"]["map"]) as shown:
+        header, found = shown["GCM_ANOM"].header, shown["GCM_ANOM"].data
+    assert (header["LTV1"], header["LTV2"]) == (-30, -40), "IRAF: place in the map minus place in the file"
+    assert np.unravel_index(np.abs(found).argmax(), found.shape) == (60 - 40, 50 - 30)
+    first = Table.read(told["outputs"]["catalog"], format="ascii.ecsv")[0]
+    assert (round(first["x_0"]), round(first["y_0"])) == (50, 60)
 
 
 @pytest.mark.parametrize("text", ["5", "0:4", "0:4,0:4,0:4", "a:4,0:4", "-4:4,0:4", "4:4,0:4", "0:4,9:4", "0:4,:4"])

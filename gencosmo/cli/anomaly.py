@@ -45,6 +45,7 @@ Tile = Annotated[int, typer.Option(help="Side of the tiles, in pixels.")]
 Region = Annotated[
     str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Only these rows and columns, ends not included.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep passes on disk, and go on from those of a killed run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 
 
@@ -53,9 +54,7 @@ def score(
     out: Annotated[str, typer.Option("-o", "--out", help="Folder of the outputs; made when it is not there.")],
     catalog: Annotated[str, typer.Option(help="Catalogue: ecsv, csv, vot, fits, parquet, or none.")] = "ecsv",
     regions: Annotated[bool, typer.Option("--regions", help="DS9 regions, NAME.reg.")] = False,
-    maps: Annotated[
-        bool, typer.Option("--map", help="Anomaly map, NAME.map.fits or NAME.map.ome.tif.")
-    ] = False,
+    maps: Annotated[bool, typer.Option("--map", help="Anomaly map, NAME.map.fits or NAME.map.ome.tif.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Strips that explain the detections, NAME.png.")] = False,
     normals: Normals = None,
     detector: Detector = None,
@@ -89,6 +88,7 @@ def score(
     device: Device = "auto",
     as_json: AsJson = False,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
     debug: Debug = False,
 ) -> None:
@@ -108,7 +108,9 @@ def score(
         run_score(
             list(inputs),
             Outputs(out, catalog, regions, maps, report, threshold, least_pixels, rate, overwrite),
-            Scoring(prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector, part),
+            Scoring(
+                prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector, part, resume
+            ),
             read,
             as_json=as_json,
             progress=progress,

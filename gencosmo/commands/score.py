@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -65,6 +66,8 @@ class Scoring:
     save: str | None = None
     region: Section | None = None
     """Rows and columns of the inputs that are scored; default: all."""
+    resume: bool = False
+    """Passes are kept until the outputs are there, and those that a stopped run made are not made again."""
 
 
 def images_in(folder: str) -> list[str]:
@@ -133,6 +136,10 @@ def run_score(
     names = [os.path.basename(path) for path in inputs]
     if len(set(names)) < len(names):
         raise UsageError("two inputs have the same name", hint="run them into different folders")
+    if scoring.resume and (scoring.detector or scoring.normals):
+        raise UsageError(
+            "--resume keeps the passes of the map, and a detector looks at more", hint="leave --resume out"
+        )
     detector = detector_of(scoring)
     os.makedirs(outputs.folder, exist_ok=True)
     reports, failed = [], {}
@@ -166,10 +173,11 @@ def _one(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
         image = _read(path, read, scoring.region)
-        result = score(
-            image, prior=scoring.prior, detector=detector, target=cast(Any, scoring.target), tile=scoring.tile,
-            seed=scoring.seed, device=scoring.device, progress=hooks[0], cancel=hooks[1],
-        )  # fmt: skip
+        with _asked(path, image, outputs, scoring) as prior:
+            result = score(
+                image, prior=prior, detector=detector, target=cast(Any, scoring.target), tile=scoring.tile,
+                seed=scoring.seed, device=scoring.device, progress=hooks[0], cancel=hooks[1],
+            )  # fmt: skip
     for entry in caught:
         if isinstance(entry.message, GencosmoWarning):
             print_warning(entry.message.code, f"{path}: {entry.message.message}")
@@ -191,6 +199,18 @@ def _one(
         "p_value_kind": kind,
         "seconds": round(seconds, 3),
     }
+
+
+def _asked(path: str, image: Image, outputs: Outputs, scoring: Scoring) -> AbstractContextManager[Any]:
+    """The prior, with a memory on disk when the run is to be resumed."""
+    if not scoring.resume:
+        return nullcontext(scoring.prior)
+    from gencosmo.anomaly.bottleneck import narrowed
+    from gencosmo.batch.remembered import Remembering
+    from gencosmo.priors import load_prior
+
+    denoiser = narrowed(load_prior(scoring.prior, scoring.device), image.shape[1:])
+    return Remembering(cast(Any, denoiser), os.path.join(outputs.folder, f".{os.path.basename(path)}.part"))
 
 
 def _read(path: str, options: ReadOptions, region: Section | None) -> Image:
