@@ -24,6 +24,11 @@ inline const char* dtype_name(Dtype d) {
   return names[static_cast<int>(d)];
 }
 
+inline uintptr_t item_bytes(Dtype d) {
+  static const uintptr_t sizes[] = {4, 2, 2, 8, 4, 1, 8, 1};
+  return sizes[static_cast<int>(d)];
+}
+
 // Finds the exchange table of a tensor type. `forced_tier` (tests only) hides the tiers before it.
 class Exchange {
  public:
@@ -122,6 +127,15 @@ class TensorArg {
       ++i;
     }
     if (!ok) throw py::value_error(prefix() + "expected shape " + text(shape) + ", got " + text(shape_));
+    return expect_aligned();
+  }
+  // Torch makes tensors of any bytes; the kernels' vector loads take whole numbers.
+  const TensorArg& expect_aligned() const {
+    const uintptr_t bytes = item_bytes(dtype_), beyond = reinterpret_cast<uintptr_t>(data_) % bytes;
+    if (beyond != 0 && numel() > 0) {
+      throw py::value_error(prefix() + "must be aligned to " + std::to_string(bytes) + " bytes, got an address " +
+                            std::to_string(beyond) + " beyond; clone it first");
+    }
     return *this;
   }
   const TensorArg& expect_contiguous() const {

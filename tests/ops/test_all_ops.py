@@ -193,6 +193,20 @@ def test_not_contiguous(op: str, name: str) -> None:
 
 
 @every_tensor
+def test_not_aligned(op: str, name: str) -> None:
+    """Torch makes tensors of bytes that begin anywhere; vector loads of the kernels would end the process."""
+    arguments = CASES[op].arguments()
+    whole = arguments[name]
+    odd = torch.frombuffer(bytearray(whole.nbytes + 1), dtype=whole.dtype, offset=1, count=whole.numel())
+    arguments[name] = odd.view(whole.shape).copy_(whole)
+    assert odd.data_ptr() % whole.itemsize != 0
+    with pytest.raises(
+        ValueError, match=f"gencosmo.ops.{op}: argument '{name}' must be aligned to {whole.itemsize} bytes"
+    ):
+        CASES[op].call(**arguments)
+
+
+@every_tensor
 def test_wrong_device(op: str, name: str) -> None:
     arguments = CASES[op].arguments()
     arguments[name] = arguments[name].to("meta")
