@@ -146,3 +146,23 @@ def test_a_finer_stack_without_noise_is_told_the_options(tmp_path):
     assert "error[no_noise]" in done.stderr and "--noise estimate" in done.stderr
     done = call("inpaint", path, "-o", tmp_path / "out.ome.tif", "--mask", path, "--target", "scene", code=3)
     assert done.stderr.startswith("error[")
+
+
+def test_blocks_of_a_large_plane_come_out_as_the_plane(tmp_path, monkeypatch):
+    """With the shipped prior; scale, law of noise and background are the whole plane's."""
+    from gencosmo.batch import process_file
+    from gencosmo.io.stack_options import StackRead
+
+    light = cells(160, peak=60.0, seed=2)
+    array = np.clip(np.rint(counted(light, 0.5, 2.0, 100.0, 1)), 0, 65535).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", array)
+    read = StackRead(camera=Camera(0.5, 100.0, 2.0), illumination=1)
+    process_file(tmp_path / "in.tif", tmp_path / "whole.tif", op="denoise", prior="cells", read=read)
+    for name, value in (("WHOLE", 1000), ("BLOCK", 128), ("MARGIN", 64)):
+        monkeypatch.setattr(f"gencosmo.io.blocks.{name}", value)
+    report = process_file(tmp_path / "in.tif", tmp_path / "blocks.tif", op="denoise", prior="cells", read=read)
+    assert len(report.planes) == 4
+    whole, blocks = (tifffile.imread(tmp_path / f"{name}.tif") for name in ("whole", "blocks"))
+    std = tifffile.imread(tmp_path / "whole.std.ome.tif")
+    away = np.abs(blocks - whole) / std
+    assert np.sqrt(np.mean(away**2)) < 0.05 and away.max() < 0.5

@@ -106,3 +106,14 @@ def test_the_law_of_the_noise_is_drawn(tmp_path):
     assert points > 20 * (laws[0].points.weight > 0.5).sum() * 0.3
     with pytest.raises(UsageError, match="must end in"):
         noise_picture(str(tmp_path / "a.jpg"), laws)
+
+
+def test_rows_of_microscopes_go_down(tmp_path):
+    """FITS has its first row at the bottom, files of microscopes on top."""
+    data = np.tile(np.linspace(0, 1, 40, dtype=np.float32)[:, None], (1, 40))
+    up = as_image(data, np.eye(40, dtype=bool))
+    shown = []
+    for name, image in (("up", up), ("down", up.replace(meta={"rows": "down"}))):
+        picture(str(tmp_path / f"{name}.png"), image, fill(image))
+        shown.append(pixels(tmp_path / f"{name}.png").sum(2)[60:380, 40:340])
+    assert shown[0][0].mean() > shown[0][-1].mean() and shown[1][0].mean() < shown[1][-1].mean()

@@ -47,7 +47,7 @@ Weight = Annotated[str | None, typer.Option(metavar="FILE[HDU]", help="Weight ma
 WeightType = Annotated[str, typer.Option(help="weight (relative), ivar, variance, or rms.")]
 MaskPlanes = Annotated[str | None, typer.Option(metavar="A,B", help="Mask planes of the file to fill, by name.")]
 Grow = Annotated[str | None, typer.Option(metavar="FLAG=PIXELS,...", help="Widen flags, e.g. sat=3,cr=1.")]
-Find = Annotated[str | None, typer.Option(metavar="A,B", help="Flag unmasked defects: cr, sat, hot, bleed.")]
+Find = Annotated[str | None, typer.Option(metavar="A,B", help="Flag unmasked defects: cr, sat, hot, dead, bleed.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Largest image that is decoded (default 67 million).")]
 MaxFill = Annotated[float, typer.Option(help="Largest share of masked pixels.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful instead of warning.")]

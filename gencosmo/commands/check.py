@@ -304,8 +304,9 @@ def _plane_lines(plane: dict[str, Any], unit: str) -> list[str]:
         words = ", ".join(f"{name} {number}" for name, number in plane["mask_planes"].items())
         lines.append(f"  mask planes of the file: {words}")
     claimed = plane["noise_claimed"]
+    word = "" if plane["noise_plane"].endswith((")", "every pixel")) else "plane "  # of a camera
     told = "none" if claimed is None else f"{plane['noise_plane']}, median {claimed:.4g}"
-    lines.append(f"  noise: plane {told}; measured from neighbours {plane['noise_measured']:.4g}")
+    lines.append(f"  noise: {word}{told}; measured from neighbours {plane['noise_measured']:.4g}")
     lines.append(f"  memory: about {plane['megabytes']} MB while it runs, and the windows of the prior")
     return lines
 

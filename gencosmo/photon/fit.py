@@ -145,7 +145,8 @@ def fit_law(
     slope, floor, weight = _line(points, start)
     floor = max(floor, _digitising(plane[good]))
     if points.white < WHITE_LEAST:
-        text = f"noise of {name} is not white: fine detail has {points.white:.2f} of the coarser's variance"
+        share = f"fine detail has {points.white:.2f} of the coarser's variance"
+        text = f"noise of {name} is not white, {share}: compressed, filtered or resampled images look too quiet"
         warnings.warn(GencosmoWarning(text, code="correlated"), stacklevel=3)
     kept = MeanVariance(points.level, points.variance, points.count, weight, points.white)
     return PhotonNoise(slope, floor, start, kept)
