@@ -10,14 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gencosmo.errors import Cancelled
 from gencosmo.io.storage import storage_errors
-from gencosmo.priors.base import World
 
 if TYPE_CHECKING:
+    from gencosmo.priors.base import World
     from gencosmo.priors.diffusion import DiffusionPrior
     from gencosmo.windows import Canvas
 
@@ -62,24 +60,23 @@ class Remembering:
         """Network flux."""
         return self._denoiser.sigma_max
 
-    def plan(self, canvas: Canvas, unknown: Tensor) -> Any:
+    def plan(self, canvas: Canvas, unknown: Any) -> Any:
         """Windows that hold a wanted pixel."""
         return self._denoiser.plan(canvas, unknown)
 
-    @torch.no_grad()
     def denoise_(self, canvas: Canvas, plan: Any, world: World) -> None:
         """Write mean and variance: those of before, when the same was asked."""
         path = os.path.join(self._folder, f"{self._question(canvas, plan, world)}.npy")
         if os.path.exists(path):
             told = np.load(path)
             for flat, values in zip((canvas.mean, canvas.var), told, strict=True):
-                flat.copy_(torch.from_numpy(values))
+                flat.copy_(flat.new_tensor(values))
             return
         self._denoiser.denoise_(canvas, plan, world)
         with storage_errors(path):
             handle, part = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
-                np.save(file, torch.stack([canvas.mean, canvas.var]).cpu().numpy())
+                np.save(file, np.stack([flat.cpu().numpy() for flat in (canvas.mean, canvas.var)]))
             os.replace(part, path)
 
     def _question(self, canvas: Canvas, plan: Any, world: World) -> str:
