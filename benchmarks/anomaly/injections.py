@@ -1,4 +1,4 @@
-"""What is put into real tiles: seven things that do not belong there, in units of the tile's noise."""
+"""What is put into real tiles: eight things that do not belong there, in units of the tile's noise."""
 
 from __future__ import annotations
 
@@ -99,6 +99,16 @@ def psf(rng: Rng, tile: Array) -> Array:
     return smeared + np.sqrt(max(0.0, 1 - left**2)) * rng.standard_normal(tile.shape)
 
 
+def stars(rng: Rng, tile: Array) -> Array:
+    """Trailed stars, the harder way: what stands out of the noise is smeared as in `psf`, and the noise left alone."""
+    length, angle = rng.uniform(1.5, 3), rng.uniform(0, np.pi)
+    found = ndimage.binary_dilation(ndimage.gaussian_filter(tile, 1.0) > 1.5, iterations=2)
+    light = tile * ndimage.gaussian_filter(found.astype(float), 1.0)
+    steps = np.linspace(-length, length, 9)
+    moved = [ndimage.shift(light, (t * np.sin(angle), t * np.cos(angle)), order=1, mode="nearest") for t in steps]
+    return tile - light + np.mean(moved, axis=0)
+
+
 KINDS: dict[str, Callable[[Rng, Array], Array]] = {
     "trail": trail,
     "ghost": ghost,
@@ -107,5 +117,6 @@ KINDS: dict[str, Callable[[Rng, Array], Array]] = {
     "lens arc": arc,
     "double": double,
     "trailed PSF": psf,
+    "trailed stars": stars,
 }
 """Injections by name."""

@@ -89,9 +89,11 @@ def autoencoder(normals: Tiles) -> Scorer:
     """PyOD's autoencoder on the stretched tiles."""
     from pyod.models.auto_encoder import AutoEncoder
 
+    # PyOD drops the last batch that is not full: with fewer normals than a batch there would be none
     model = AutoEncoder(
-        contamination=0.01, hidden_neuron_list=[256, 64], epoch_num=30, random_state=0, verbose=0, device="cpu"
-    )
+        contamination=0.01, hidden_neuron_list=[256, 64], epoch_num=30, random_state=0, verbose=0, device="cpu",
+        batch_size=min(32, len(normals)),
+    )  # fmt: skip
     model.fit(_stretched(normals).astype(np.float32))
     return lambda tiles: model.decision_function(_stretched(tiles).astype(np.float32))
 

@@ -2,26 +2,32 @@
 
 The normals are cut into folds of whole images. A tile is scored by densities fitted to the other folds, so that normals
 and newcomers are scored alike. Each view's score becomes a surprise ``-log p``; the surprises are combined as their
-harmonic-mean p-value (Wilson 2019), dominated by the most surprised view, and the combination is calibrated by counting
-once more.
+weighted harmonic-mean p-value (Wilson 2019), dominated by the most surprised view, and the combination is calibrated
+by counting once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.anomaly.conformal import Calibrated
-from gencosmo.anomaly.density import Density, fit_density
-from gencosmo.anomaly.views import Evidence
+from gencosmo.anomaly.density import Density, fit_density, fit_filter
+from gencosmo.anomaly.views import KNOWN, Evidence
 from gencosmo.anomaly.widths import Widths
 
-__all__ = ["Calibration", "Judged", "Sample", "calibrate"]
+__all__ = ["Calibration", "Judged", "Sample", "calibrate", "combine_surprises", "fold_numbers", "weights_of"]
 
 Array = NDArray[np.float64]
+LIKE = "like "
+"""How the filters of the view `known` are called: `like arc`."""
+WARY = 0.9
+"""Least shape of the tail of densities: beyond the normals they tell little, and must not outbid the other views."""
+PEAKS_SHARE, LIKE_SHARE, BROAD_SHARE = 0.6, 0.3, 0.1
+"""Shares of the peaks, of all filters together, and of all densities together, when views are combined."""
 REACH = 4.5
 """Nuisances further than this many spreads from the normals' centre are outside."""
 
@@ -40,6 +46,9 @@ class Sample:
     nuisances : ndarray (n, q)
     peak : ndarray (n,)
         Largest absolute deviation on the map.
+    staged : mapping of str to ndarray (n, d)
+        Features of the view `known` with an anomaly staged in the tile, by kind; rows of NaN where none was. Of normals
+        only.
     """
 
     group: NDArray[np.int64]
@@ -47,6 +56,7 @@ class Sample:
     features: dict[str, Array]
     nuisances: Array
     peak: Array
+    staged: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evidence: Sequence[Evidence], plane_of: Sequence[tuple[int, int]], nuisances: Array) -> Sample:
@@ -62,15 +72,18 @@ class Sample:
         repeated = np.concatenate(
             [np.tile(row, (one.tiles.count, 1)) for one, row in zip(evidence, nuisances, strict=True)]
         )
-        return cls(np.array(group), np.array(place, np.int64).reshape(-1, 5), features, repeated, np.array(peak))
+        staged = {kind: np.concatenate([one.staged[kind] for one in evidence]) for kind in evidence[0].staged}
+        places = np.array(place, np.int64).reshape(-1, 5)
+        return cls(np.array(group), places, features, repeated, np.array(peak), staged)
 
     @classmethod
     def joined(cls, samples: Sequence[Sample]) -> Sample:
         """One after the other."""
         features = {name: np.concatenate([s.features[name] for s in samples]) for name in samples[0].features}
+        staged = {kind: np.concatenate([s.staged[kind] for s in samples]) for kind in samples[0].staged}
         parts = [np.concatenate([getattr(s, name) for s in samples]) for name in ("group", "place")]
         ends = [np.concatenate([getattr(s, name) for s in samples]) for name in ("nuisances", "peak")]
-        return cls(parts[0], parts[1], features, ends[0], ends[1])
+        return cls(parts[0], parts[1], features, ends[0], ends[1], staged)
 
     def usable(self) -> NDArray[np.bool_]:
         """Tiles whose features are all finite."""
@@ -82,7 +95,9 @@ class Sample:
     def take(self, chosen: NDArray[np.bool_]) -> Sample:
         """Some of the tiles."""
         features = {name: values[chosen] for name, values in self.features.items()}
-        return Sample(self.group[chosen], self.place[chosen], features, self.nuisances[chosen], self.peak[chosen])
+        staged = {kind: values[chosen] for kind, values in self.staged.items()}
+        ends = self.nuisances[chosen], self.peak[chosen]
+        return Sample(self.group[chosen], self.place[chosen], features, *ends, staged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +145,12 @@ class Calibration:
         some = sample.take(usable)
         surprises, views = [], {}
         for name, fitted in self.densities.items():
-            scores = np.median([d.score(some.features[name], some.nuisances) for d in fitted], axis=0)
-            law = Calibrated(self.normal[name])
+            values = some.features[feature_of(name)]
+            scores = np.median([d.score(values, some.nuisances) for d in fitted], axis=0)
+            law = Calibrated(self.normal[name], least_shape(name))
             surprises.append(law.surprise(scores))
             views[name] = _spread(law.p_value(scores)[0], usable)
-        total = combine_surprises(np.array(surprises))
+        total = combine_surprises(np.array(surprises), weights_of(list(self.densities)))
         p, extrapolated = Calibrated(self.combined).p_value(total)
         far = np.abs(sample.nuisances - self.nuisance_centre) > REACH * self.nuisance_spread
         flags = np.zeros(count, np.bool_)
@@ -148,14 +164,38 @@ def _spread(values: Array, usable: NDArray[np.bool_]) -> Array:
     return out
 
 
-def combine_surprises(surprises: Array) -> Array:
-    """Minus log of the harmonic mean of p-values, from surprises (views, n)."""
+def combine_surprises(surprises: Array, weights: Array | None = None) -> Array:
+    """Minus log of the weighted harmonic mean of p-values, from surprises (views, n); equal weights when left out."""
+    shares = np.full(len(surprises), 1.0 / len(surprises)) if weights is None else weights / weights.sum()
     top = surprises.max(axis=0)
-    total: Array = top + np.log(np.exp(surprises - top).mean(axis=0))
+    total: Array = top + np.log((shares[:, None] * np.exp(surprises - top)).sum(axis=0))
     return total
 
 
-def calibrate(sample: Sample, widths: Widths | None, *, folds: int, seed: int) -> Calibration:
+def weights_of(names: Sequence[str]) -> Array:
+    """Shares of views in the combination: a view that is often wrongly surprised must not drown one that is not."""
+    like = [name.startswith(LIKE) for name in names]
+    broad = [name != "peaks" and not is_like for name, is_like in zip(names, like, strict=True)]
+    shares = [
+        LIKE_SHARE / sum(like) if is_like else BROAD_SHARE / sum(broad) if is_broad else PEAKS_SHARE
+        for is_like, is_broad in zip(like, broad, strict=True)
+    ]
+    return np.array(shares) / sum(shares)
+
+
+def feature_of(name: str) -> str:
+    """The features that a density scores: of its view, or of `known` for the filter of a kind."""
+    return KNOWN if name.startswith(LIKE) else name
+
+
+def least_shape(name: str) -> float:
+    """Least shape of the tail beyond the normals: densities of many features are surprised too easily."""
+    return 0.0 if name == "peaks" or name.startswith(LIKE) else WARY
+
+
+def calibrate(
+    sample: Sample, widths: Widths | None, *, folds: int, seed: int, fold: NDArray[np.int64] | None = None
+) -> Calibration:
     """Fit the densities and score the normals by those that have not seen them.
 
     Parameters
@@ -163,27 +203,47 @@ def calibrate(sample: Sample, widths: Widths | None, *, folds: int, seed: int) -
     sample : Sample
         Normal tiles, all usable.
     widths : Widths or None
-        With which their deviations were calibrated; kept.
+        With which deviations are calibrated; kept.
     folds : int
         Of whole images; of tiles when all come from one image.
     seed : int
+    fold : ndarray of int (n,), optional
+        Fold of every tile, instead of cutting them here.
     """
-    fold = fold_numbers(sample.group, folds, seed)
+    if fold is None or np.unique(fold).size < 2:
+        fold = fold_numbers(sample.group, folds, seed)
     densities: dict[str, list[Density]] = {}
     normal: dict[str, Array] = {}
-    for name, values in sample.features.items():
+    names = [name for name in sample.features if name != KNOWN]
+    if KNOWN in sample.features:
+        names += [LIKE + kind for kind, rows in sample.staged.items() if np.isfinite(rows).all(axis=1).sum() >= 2]
+    for name in names:
+        values = sample.features[feature_of(name)]
         scores = np.empty(len(values))
         fitted = []
-        for k in range(int(fold.max()) + 1):
+        for k in np.unique(fold):
             inside = fold != k
-            density = fit_density(values[inside], sample.nuisances[inside], peaks=name == "peaks", seed=seed)
+            density = _fit(name, sample.take(inside), seed)
             scores[~inside] = density.score(values[~inside], sample.nuisances[~inside])
             fitted.append(density)
         densities[name], normal[name] = fitted, scores
-    combined = combine_surprises(np.array([Calibrated(scores).surprise(scores) for scores in normal.values()]))
+    surprises = [Calibrated(scores, least_shape(name)).surprise(scores) for name, scores in normal.items()]
+    combined = combine_surprises(np.array(surprises), weights_of(names))
     centre = np.median(sample.nuisances, axis=0)
     spread = np.maximum(sample.nuisances.std(axis=0), 0.05)
     return Calibration(densities, normal, combined, np.sort(sample.peak), centre, spread, widths)
+
+
+def _fit(name: str, sample: Sample, seed: int) -> Density:
+    values = sample.features[feature_of(name)]
+    if not name.startswith(LIKE):
+        return fit_density(values, sample.nuisances, peaks=name == "peaks", seed=seed)
+    staged = sample.staged[name.removeprefix(LIKE)]
+    there: NDArray[np.bool_] = np.asarray(np.isfinite(staged).all(axis=1))
+    if there.sum() < 2:
+        there[:] = True
+        staged = values  # a fold without staged tiles: a filter that says nothing
+    return fit_filter(values, sample.nuisances, staged[there], sample.nuisances[there])
 
 
 def fold_numbers(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

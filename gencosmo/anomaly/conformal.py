@@ -56,10 +56,11 @@ class Tail:
         return found
 
 
-def fit_tail(normal: Array) -> Tail | None:
+def fit_tail(normal: Array, least_shape: float = 0.0) -> Tail | None:
     """Tail by probability-weighted moments (Hosking & Wallis 1987, eq. 4); None with too few or equal scores.
 
-    The shape is kept between 0 and 1: a finite end of the scores would give p = 0 from a handful of normals.
+    The shape is kept between `least_shape` and 1: a finite end of the scores would give p = 0 from a handful of
+    normals.
     """
     ordered = np.sort(np.asarray(normal, np.float64))
     count = max(TAIL_LEAST, round(TAIL_SHARE * ordered.size))
@@ -73,7 +74,7 @@ def fit_tail(normal: Array) -> Tail | None:
     if not (mean > 0 and mean - 2 * first > 0):
         return None
     shape = 2.0 - mean / (mean - 2 * first)
-    shape = float(np.clip(shape, 0.0, 0.95))
+    shape = float(np.clip(shape, least_shape, 0.95))
     # with the shape clipped, the scale that keeps the mean excess
     return Tail(start, mean * (1.0 - shape), shape, count / ordered.size)
 
@@ -85,9 +86,11 @@ class Calibrated:
     ----------
     normal : ndarray (n,)
         Finite scores of normals, higher = more abnormal; at least 2.
+    least_shape : float
+        Of the tail, from 0 (exponential) to below 1: the more, the slower p falls beyond the normals.
     """
 
-    def __init__(self, normal: Array) -> None:
+    def __init__(self, normal: Array, least_shape: float = 0.0) -> None:
         self.normal = np.sort(np.asarray(normal, np.float64))
         if self.normal.size < 2 or not np.isfinite(self.normal).all():
             raise UsageError(
@@ -95,7 +98,7 @@ class Calibrated:
                 code="too_few_normals",
                 hint="give more normal images to fit()",
             )
-        self.tail = fit_tail(self.normal)
+        self.tail = fit_tail(self.normal, least_shape)
 
     @property
     def smallest(self) -> float:

@@ -7,7 +7,7 @@ without scikit-learn.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import UsageError
 
-__all__ = ["Density", "fit_density", "scikit"]
+__all__ = ["Density", "fit_density", "fit_filter", "scikit"]
 
 Array = NDArray[np.float64]
 RIDGE = 1e-2
 """Penalty of the regression on nuisances, per normal."""
+DENSITY, HIGHEST, FILTER = 0.0, 1.0, 2.0
+"""How a fitted density scores: minus its log, the highest feature, or the features along one direction."""
 MIXTURE_LEAST = 40
 """A second component needs this many normals for each dimension and component."""
 
@@ -57,8 +59,9 @@ class Density:
         Mean and spread of the log of what the axes leave over; spread 0 when they leave nothing.
     weights, means, roots : (k,), (k, m), (k, m, m)
         Mixture: shares, centres, Cholesky factors of the precisions.
-    peaks : (1,)
-        1: the score is the highest standardised feature; 0: minus the log density.
+    mode : (1,)
+        `DENSITY`: the score is minus the log density; `HIGHEST`: the highest standardised feature; `FILTER`: the
+        features, stretched by arsinh, along the first axis.
     """
 
     nuisance_centre: Array
@@ -71,7 +74,7 @@ class Density:
     weights: Array
     means: Array
     roots: Array
-    peaks: Array
+    mode: Array
 
     def residuals(self, features: Array, nuisances: Array) -> Array:
         """Features (n, d) with the nuisances (n, q) taken out, standardised."""
@@ -82,9 +85,12 @@ class Density:
     def score(self, features: Array, nuisances: Array) -> Array:
         """How abnormal (n,): minus the log density, or the highest standardised feature; higher = more."""
         left = self.residuals(features, nuisances)
-        if self.peaks[0]:
+        if self.mode[0] == HIGHEST:
             highest: Array = left.max(axis=1)
             return highest
+        if self.mode[0] == FILTER:
+            along: Array = np.arcsinh(left) @ self.axes[0]
+            return along
         left = np.sign(left) * np.minimum(np.abs(left), 1e6)
         coordinates = left @ self.axes.T
         total = -_log_mixture(coordinates / self.axis_scale, self.weights, self.means, self.roots)
@@ -160,7 +166,7 @@ def fit_density(features: Array, nuisances: Array, *, peaks: bool = False, seed:
     over = _left_over(left, coordinates, axes)
     rest = np.array([over.mean(), max(over.std(), 0.05) if m < d else 0.0])
     weights, means, roots = _fit_mixture(coordinates / axis_scale, seed)
-    chosen = np.array([1.0 if peaks else 0.0])
+    chosen = np.array([HIGHEST if peaks else DENSITY])
     width = np.asarray(width, np.float64)
     return Density(
         centre,
@@ -175,6 +181,29 @@ def fit_density(features: Array, nuisances: Array, *, peaks: bool = False, seed:
         roots,
         chosen,
     )
+
+
+def fit_filter(features: Array, nuisances: Array, staged: Array, staged_nuisances: Array) -> Density:
+    """Fit a matched filter (Fisher 1936): the direction in which something staged moves features, over their scatter.
+
+    Parameters
+    ----------
+    features : ndarray (n, d)
+        Of normals.
+    nuisances : ndarray (n, q)
+    staged : ndarray (s, d)
+        Of normals in which an anomaly was staged; at least 2.
+    staged_nuisances : ndarray (s, q)
+    """
+    plain = fit_density(features, nuisances, peaks=True)
+    plain = replace(plain, scale=_spread(features - _design(
+        (nuisances - plain.nuisance_centre) / plain.nuisance_scale) @ plain.slopes))  # fmt: skip
+    left, moved = (np.arcsinh(plain.residuals(x, q)) for x, q in ((features, nuisances), (staged, staged_nuisances)))
+    scatter = np.concatenate([left - left.mean(axis=0), moved - moved.mean(axis=0)])
+    cov = scikit("covariance").LedoitWolf(assume_centered=True).fit(scatter).covariance_
+    direction = np.linalg.solve(cov + 1e-6 * np.eye(len(cov)), moved.mean(axis=0) - left.mean(axis=0))
+    direction /= max(float((left @ direction).std()), 1e-12)
+    return replace(plain, axes=direction[None], axis_scale=np.ones(1), mode=np.array([FILTER]))
 
 
 def _fit_mixture(x: Array, seed: int) -> tuple[Array, Array, Array]:

@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["tile_photometry"]
+from gencosmo.anomaly.ground import compact, glow, grain
+from gencosmo.anomaly.shapes import shapes
+from gencosmo.scaling import measure_scaling
+
+__all__ = ["tile_figures", "tile_photometry"]
 
 Float = NDArray[np.float32]
 QUANTILES = (0.5, 5, 25, 50, 75, 95, 99, 99.9)
@@ -48,6 +52,23 @@ def tile_photometry(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float6
             *texture,
         ]
     )
+
+
+def tile_figures(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Everything that a catalogue would say of a tile: its sources, the ground under them, its photometry (d,).
+
+    The tile is brought to its own background and noise first, so that cutouts and tiles of a frame compare.
+
+    Parameters
+    ----------
+    flux, scored
+        As for :func:`tile_photometry`.
+    """
+    own = measure_scaling(np.where(scored, flux, np.float32(0)).astype(np.float32), scored).to_flux(flux)
+    values = np.where(scored, own, 0.0).astype(np.float64)
+    source = compact(values, scored)
+    ground = (glow(values, scored, source), grain(values, scored, source))
+    return np.concatenate([shapes(values, scored), *ground, tile_photometry(own, scored)])
 
 
 def _moment(light: NDArray[np.float64]) -> float:

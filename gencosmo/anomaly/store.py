@@ -18,7 +18,7 @@ from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 1
+VERSION = 2
 WIDTHS = ("edges", "freedom", "scale")
 
 

@@ -1,13 +1,14 @@
-"""Three looks at every tile of a canvas: its predictive peaks, the network's own representation, its score norms.
+"""Looks at every tile of a canvas: predictive peaks, the network's representation, score norms, catalogue figures.
 
 One concatenated vector loses: a hot pixel is one odd number among hundreds. So each view has its own density and its
-own calibration, and only their p-values meet (`gencosmo.tasks.detector`).
+own calibration, and only their p-values meet (`gencosmo.tasks.detector`). The view `known` compares the figures with
+what staged anomalies do to those of normals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,20 @@ from torch import Tensor
 from gencosmo.anomaly.bottleneck import Bottleneck, narrowed
 from gencosmo.anomaly.maps import MapStack, Tiles, combine
 from gencosmo.anomaly.passes import SCALES, Scale
-from gencosmo.anomaly.photometry import tile_photometry
+from gencosmo.anomaly.photometry import tile_figures, tile_photometry
 from gencosmo.anomaly.predictive import Predictive, predictive
+from gencosmo.anomaly.staged import STAGED, stage
 from gencosmo.anomaly.widths import Widths, fit_widths
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.windows import Canvas
 
-__all__ = ["LEVELS", "VIEWS", "Evidence", "Look", "Raw", "evidence_of", "look", "own_widths"]
+__all__ = ["KNOWN", "LEVELS", "VIEWS", "Evidence", "Look", "Raw", "Staging", "evidence_of", "look", "own_widths"]
 
 Float = NDArray[np.float32]
-VIEWS = ("peaks", "pattern", "norms")
+VIEWS = ("peaks", "pattern", "norms", "figures", "known")
+KNOWN = "known"
+FIGURES = ("figures", KNOWN)
+"""Views that look at the figures of a tile; they need no network."""
 LEVELS = (0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Levels of the score norms (MSMA: Mahmood et al. 2021), in units of the noise; three of them serve the map too."""
 PATTERN_LEVEL = 3.0
@@ -46,6 +51,16 @@ class Look:
     family: str = "gaussian"
     parameter: float = 0.0
     second_look: bool = True
+    known: tuple[str, ...] = tuple(STAGED)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Which tiles of normals get every known anomaly staged: this share of them, drawn from `seed` and the image."""
+
+    share: float
+    seed: int
+    first: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +75,8 @@ class Raw:
     tiles : Tiles
     features : mapping of str to ndarray (tiles, d)
         Of the views that need no calibrated deviations.
+    staged : mapping of str to ndarray (tiles, d)
+        Figures with each known anomaly staged; NaN where none was.
     """
 
     z: Float
@@ -67,6 +84,7 @@ class Raw:
     scored: NDArray[np.bool_]
     tiles: Tiles
     features: Mapping[str, NDArray[np.float64]]
+    staged: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def sample(self, most: int) -> tuple[Float, Float]:
         """Deviations and variances (S, n) of at most this many scored pixels, evenly spread."""
@@ -88,6 +106,8 @@ class Evidence:
     z : ndarray (S, H, W)
         Calibrated deviations.
     scored : ndarray of bool (H, W)
+    staged : mapping of str to ndarray (tiles, d)
+        As of `Raw`.
     """
 
     tiles: Tiles
@@ -95,6 +115,7 @@ class Evidence:
     features: Mapping[str, NDArray[np.float64]]
     z: Float
     scored: NDArray[np.bool_]
+    staged: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def look(
@@ -104,6 +125,7 @@ def look(
     *,
     noise: Tensor | None = None,
     features: bool = True,
+    staging: Staging | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> tuple[Predictive, list[Raw]]:
     """Run the passes on a canvas.
@@ -118,6 +140,8 @@ def look(
         Noise of every pixel in flux.
     features : bool
         False makes the map only: the levels and the representation are left out.
+    staging : Staging, optional
+        For normals: stage known anomalies in their tiles.
     watch : callable, optional
         Called with passes done and of all passes.
     """
@@ -133,10 +157,12 @@ def look(
             parameter=how.parameter, second_look=how.second_look, levels=tuple(dict.fromkeys(levels)),
             after=ears.after, watch=watch,
         )  # fmt: skip
-    return found, [_raw(canvas, found, p, how, ears, features) for p in range(canvas.layout.shape[0])]
+    return found, [_raw(canvas, found, p, how, ears, features, staging) for p in range(canvas.layout.shape[0])]
 
 
-def _raw(canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool) -> Raw:
+def _raw(
+    canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool, staging: Staging | None
+) -> Raw:
     z, var = (canvas.view(flat, p).cpu().numpy() for flat in (found.z, found.var))
     scored = canvas.view(found.scored, p).cpu().numpy()
     tiles = Tiles.of((z.shape[1], z.shape[2]), how.tile)
@@ -146,7 +172,38 @@ def _raw(canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck,
         views["pattern"] = pattern
     if features and "norms" in how.views:
         views["norms"] = _norms(canvas, found, p, scored, tiles, how.levels)
-    return Raw(z, var, scored, tiles, views)
+    wanted = [name for name in FIGURES if features and name in how.views]
+    flux = canvas.plane("z", p).cpu().numpy()
+    if wanted:
+        views |= dict.fromkeys(wanted, _by_tile(tiles, scored, lambda _, box: tile_figures(flux[box], scored[box])))
+    staged = {}
+    if staging is not None and KNOWN in wanted:
+        staged = {kind: _staged(kind, flux, scored, tiles, staging, p) for kind in how.known}
+    return Raw(z, var, scored, tiles, views, staged)
+
+
+def _by_tile(
+    tiles: Tiles, scored: NDArray[np.bool_], figures: Callable[[int, tuple[slice, slice]], NDArray[np.float64] | None]
+) -> NDArray[np.float64]:
+    """Features (tiles, d) of tiles one by one; NaN where nothing is scored, or where there are none."""
+    rows = [figures(number, box) if scored[box].any() else None for number, box in enumerate(tiles.boxes())]
+    width = next((len(row) for row in rows if row is not None), 0)
+    return np.array([np.full(width, np.nan) if row is None else row for row in rows])
+
+
+def _staged(
+    kind: str, flux: Float, scored: NDArray[np.bool_], tiles: Tiles, staging: Staging, p: int
+) -> NDArray[np.float64]:
+    width = len(tile_figures(np.zeros((8, 8), np.float32), np.ones((8, 8), np.bool_)))
+
+    def figures(number: int, box: tuple[slice, slice]) -> NDArray[np.float64]:
+        rng = np.random.default_rng([staging.seed, staging.first + p, number, list(STAGED).index(kind)])
+        if rng.random() >= staging.share:
+            return np.full(width, np.nan)
+        changed = stage(kind, rng, flux[box].astype(np.float64), scored[box])
+        return tile_figures(changed.astype(np.float32), scored[box])
+
+    return _by_tile(tiles, scored, figures)
 
 
 def own_widths(raws: Sequence[Raw], most: int = 400_000) -> Widths:
@@ -175,7 +232,7 @@ def evidence_of(raw: Raw, widths: Widths | None, views: Sequence[str]) -> Eviden
     bare = raw.tiles.reduce(np.add, raw.scored.astype(np.float64)) / raw.tiles.reduce(np.add, np.ones(raw.scored.shape))
     enough = bare.reshape(-1, 1) >= LEAST_SCORED
     chosen = {name: np.where(enough, found[name], np.nan) for name in views if name in found}
-    return Evidence(raw.tiles, stack, chosen, z, raw.scored)
+    return Evidence(raw.tiles, stack, chosen, z, raw.scored, raw.staged if KNOWN in chosen else {})
 
 
 def _masses(z: NDArray[np.float32], scored: NDArray[np.bool_], tiles: Tiles) -> NDArray[np.float64]:
@@ -197,7 +254,5 @@ def _norms(
         columns.append(np.log(tiles.reduce(np.maximum, np.abs(norm)) + 1e-6))
     norms = np.stack(columns, axis=-1).reshape(tiles.count, -1)
     flux = canvas.plane("z", p).cpu().numpy()
-    plain = [tile_photometry(flux[box], scored[box]) if scored[box].any() else None for box in tiles.boxes()]
-    width = next((len(row) for row in plain if row is not None), 0)
-    rows = [np.full(width, np.nan) if row is None else row for row in plain]
-    return np.concatenate([norms, np.array(rows)], axis=1)
+    plain = _by_tile(tiles, scored, lambda _, box: tile_photometry(flux[box], scored[box]))
+    return np.concatenate([norms, plain], axis=1)

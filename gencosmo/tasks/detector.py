@@ -11,11 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.anomaly.calibration import Calibration, Judged, Sample, calibrate
+from gencosmo.anomaly.calibration import Calibration, Judged, Sample, calibrate, fold_numbers
 from gencosmo.anomaly.conformal import conformal_p
 from gencosmo.anomaly.passes import SCALES, Scale
+from gencosmo.anomaly.staged import STAGED
 from gencosmo.anomaly.store import load_calibration, save_calibration
-from gencosmo.anomaly.views import LEVELS, VIEWS, Evidence, Look, Raw, evidence_of, look, own_widths
+from gencosmo.anomaly.views import (
+    KNOWN,
+    LEVELS,
+    VIEWS,
+    Evidence,
+    Look,
+    Raw,
+    Staging,
+    evidence_of,
+    look,
+    own_widths,
+)
 from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
 from gencosmo.image import Image, as_image
@@ -28,6 +40,8 @@ Array = NDArray[np.float64]
 BATCH = 32
 """Images that are on one canvas at the same time."""
 LEAST_NORMALS = 8
+MOST_STAGED = 300
+"""Known anomalies are staged in about as many tiles of the normals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +97,9 @@ class AnomalyDetector:
     tile : int
         Side of the tiles that larger images are cut into, in pixels.
     views : sequence of str
-        Some of ``peaks``, ``pattern``, ``norms``.
+        Some of ``peaks``, ``pattern``, ``norms``, ``figures``, ``known``.
+    known : sequence of str
+        Kinds of anomaly that the view ``known`` looks for, of `gencosmo.anomaly.staged.STAGED`.
     scales, levels : sequence
         Of the predictive map and of the score norms.
     alpha : float
@@ -106,6 +122,7 @@ class AnomalyDetector:
         target: World = "frame",
         tile: int = 64,
         views: Sequence[str] = VIEWS,
+        known: Sequence[str] = tuple(STAGED),
         scales: Sequence[Scale] = SCALES,
         levels: Sequence[float] = LEVELS,
         alpha: float = 0.01,
@@ -118,8 +135,12 @@ class AnomalyDetector:
             raise UsageError(f"views {sorted(unknown) or 'are none'}, expected some of {', '.join(VIEWS)}")
         if not 8 <= tile <= 1024 or not 0 < alpha < 1 or folds < 2:
             raise UsageError(f"tile {tile}, alpha {alpha}, folds {folds}: expected 8 to 1024, 0 to 1, and at least 2")
+        if set(known) - set(STAGED) or (KNOWN in views and not known):
+            raise UsageError(f"known is {list(known)}, expected some of {', '.join(STAGED)}")
         self.prior, self.alpha, self.folds, self.seed, self.device = prior, alpha, folds, seed, device
-        self.how = Look(tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target)
+        self.how = Look(
+            tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target,
+            known=tuple(known))  # fmt: skip
         self.calibration: Calibration | None = None
         self._groups: tuple[NDArray[np.int64], int] | None = None
 
@@ -142,10 +163,9 @@ class AnomalyDetector:
         InputError
             Too few normals, or none that can be scored.
         """
-        tables = self._tables(images, nuisances)
-        exact = not hasattr(denoiser_of(self.prior, self.device), "quantile")
-        widths = None if exact else own_widths([raw for table in tables for raw in table.raws])
-        sample = Sample.joined([self._sample(table, widths) for table in tables])
+        tables = self._tables(images, nuisances, normal=True)
+        widths, samples, fold = self._crossed(tables)
+        sample = Sample.joined(samples)
         usable = sample.usable()
         if int(usable.sum()) < LEAST_NORMALS:
             raise InputError(
@@ -157,8 +177,28 @@ class AnomalyDetector:
             text = "all normals come from one image: what differs between images will look abnormal"
             warnings.warn(GencosmoWarning(text, code="one_normal"), stacklevel=2)
         self._groups = (sample.group[usable], sum(len({n for n, _ in t.plane_of}) for t in tables))
-        self.calibration = calibrate(sample.take(usable), widths, folds=self.folds, seed=self.seed)
+        fold = None if fold is None else fold[sample.group[usable]]
+        self.calibration = calibrate(sample.take(usable), widths, folds=self.folds, seed=self.seed, fold=fold)
         return self
+
+    def _crossed(self, tables: list[_Table]) -> tuple[Widths | None, list[Sample], NDArray[np.int64] | None]:
+        """Widths of all normals; their samples, each image with the widths of the other folds; folds by image.
+
+        A newcomer has had no say in the widths, so a normal must have none in those it is judged by.
+        """
+        if not hasattr(denoiser_of(self.prior, self.device), "quantile"):
+            return None, [self._sample(table, None) for table in tables], None
+        raws = [raw for table in tables for raw in table.raws]
+        image = np.array([n for table in tables for n, _ in table.plane_of])
+        widths = own_widths(raws)
+        if len(set(image.tolist())) < 2:
+            return widths, [self._sample(table, widths) for table in tables], None
+        fold = fold_numbers(np.arange(image.max() + 1), self.folds, self.seed)
+        of_fold = [
+            own_widths([raw for raw, n in zip(raws, image, strict=True) if fold[n] != k])
+            for k in range(int(fold.max()) + 1)
+        ]
+        return widths, [self._sample(table, [of_fold[fold[n]] for n, _ in table.plane_of]) for table in tables], fold
 
     def evaluate(self, images: Iterable[Any], *, nuisances: Any = None) -> list[TileScores]:
         """Scores of every tile of every image."""
@@ -226,6 +266,7 @@ class AnomalyDetector:
             "views": list(self.how.views),
             "scales": [[scale.block, scale.level] for scale in self.how.scales],
             "levels": list(self.how.levels),
+            "known": list(self.how.known),
             "alpha": self.alpha,
             "folds": self.folds,
             "seed": self.seed,
@@ -259,6 +300,7 @@ class AnomalyDetector:
             target=options["target"],
             tile=options["tile"],
             views=options["views"],
+            known=options["known"],
             scales=[Scale(int(block), float(level)) for block, level in options["scales"]],
             levels=options["levels"],
             alpha=options["alpha"],
@@ -274,7 +316,7 @@ class AnomalyDetector:
             raise UsageError("the detector has seen no normals", code="not_fitted", hint="call fit() first")
         return self.calibration
 
-    def _tables(self, images: Iterable[Any], nuisances: Any) -> list[_Table]:
+    def _tables(self, images: Iterable[Any], nuisances: Any, *, normal: bool = False) -> list[_Table]:
         denoiser = denoiser_of(self.prior, self.device)
         opened = [as_image(image) for image in images]
         if not opened:
@@ -284,16 +326,20 @@ class AnomalyDetector:
         if given.shape[0] != len(opened) or not np.isfinite(given).all():
             raise UsageError(f"nuisances have shape {given.shape}, expected {len(opened)} finite rows")
         starts = range(0, len(opened), BATCH)
-        return [self._table(denoiser, opened[k : k + BATCH], given[k : k + BATCH], k) for k in starts]
+        tiles = sum(max(1, round(one.data.size / self.how.tile**2)) for one in opened)
+        share = min(1.0, MOST_STAGED / tiles) if normal else 0.0
+        return [self._table(denoiser, opened[k : k + BATCH], given[k : k + BATCH], k, share) for k in starts]
 
-    def _table(self, denoiser: Denoiser, images: list[Image], given: Array, first: int) -> _Table:
+    def _table(self, denoiser: Denoiser, images: list[Image], given: Array, first: int, share: float) -> _Table:
         laid = lay_out(images, denoiser, self.how.world, self.seed)
-        _, raws = look(denoiser, laid.canvas, self.how, noise=laid.noise)
+        staging = Staging(share, self.seed, first) if share else None
+        _, raws = look(denoiser, laid.canvas, self.how, noise=laid.noise, staging=staging)
         nuisances = [np.append(nuisances_of(laid.prepared[n], c), given[n]) for n, c in laid.plane_of]
         return _Table(raws, [(first + n, c) for n, c in laid.plane_of], np.array(nuisances))
 
-    def _sample(self, table: _Table, widths: Widths | None) -> Sample:
-        evidence = [evidence_of(raw, widths, self.how.views) for raw in table.raws]
+    def _sample(self, table: _Table, widths: Widths | list[Widths] | None) -> Sample:
+        of_plane = widths if isinstance(widths, list) else [widths] * len(table.raws)
+        evidence = [evidence_of(raw, own, self.how.views) for raw, own in zip(table.raws, of_plane, strict=True)]
         return Sample.of(evidence, table.plane_of, table.nuisances)
 
 

@@ -21,7 +21,12 @@ from gencosmo.windows import Canvas
 
 SIDE = 16
 PRIOR = GaussianPrior.exponential(variance=4.0, length=2.0, nugget=0.05, white=1.0)
-FAST = {"scales": (Scale(1, math.inf), Scale(0, 3.0)), "levels": (1.0, 3.0, 10.0), "tile": SIDE}
+FAST = {
+    "scales": (Scale(1, math.inf), Scale(0, 3.0)),
+    "levels": (1.0, 3.0, 10.0),
+    "tile": SIDE,
+    "known": ("streak", "reflection"),
+}
 
 
 def draws(count: int, seed: int = 0, side: int = SIDE) -> list[np.ndarray]:
@@ -204,12 +209,15 @@ def test_channels_are_scored_each() -> None:
     assert isinstance(result.meta["image"], Image)
 
 
-def test_the_shipped_prior_has_three_views() -> None:
+def test_the_shipped_prior_has_all_views() -> None:
     rng = np.random.default_rng(0)
     normals = [(100 + 5 * rng.standard_normal((16, 16))).astype(np.float32) for _ in range(12)]
-    detector = AnomalyDetector(scales=FAST["scales"], levels=(1.0, 3.0), tile=16, device="cpu").fit(normals)
+    known = ("streak", "pair")
+    detector = AnomalyDetector(scales=FAST["scales"], levels=(1.0, 3.0), tile=16, known=known, device="cpu").fit(
+        normals
+    )
     odd = normals[0].copy()
     odd[4:12, 4:12] += 60
     found = detector.evaluate([normals[1], odd])
-    assert set(found[0].views) == {"peaks", "pattern", "norms"}
+    assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "like streak", "like pair"}
     assert found[1].score[0] > found[0].score[0]
