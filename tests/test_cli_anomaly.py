@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from typer.testing import CliRunner
 
+from gencosmo import catalog, inpaint
+from gencosmo.cli import app
 from gencosmo.commands.rank import run_rank
 from gencosmo.commands.score import Outputs, Scoring, run_score
 from gencosmo.errors import InputError, UsageError
@@ -98,3 +101,36 @@ def test_calls_that_cannot_work(tmp_path: Path) -> None:
         run_rank(path, out, Scoring(), ending="ecsv", top=1, overwrite=False, as_json=False)
     with pytest.raises(InputError, match="no such file"):
         run_score([str(tmp_path / "b.fits")], Outputs(out), Scoring(), ReadOptions())
+
+
+def test_inpaint_repairs_and_scores_in_one_call(tmp_path: Path) -> None:
+    path, out = write(tmp_path / "a.fits", 5, hit=True), tmp_path / "done" / "b.fits"
+    image = fits.getdata(path)
+    image[5:8, 5:9] = np.nan
+    fits.writeto(path, image, overwrite=True)
+    out.parent.mkdir()
+    call = ["inpaint", str(path), "-o", str(out), "--score", "--device", "cpu"]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.stderr
+    assert {entry.name for entry in out.parent.iterdir()} == {"b.fits", "a.fits.ecsv", "a.fits.map.fits"}
+    repaired, shown = fits.getdata(out), fits.getdata(out.parent / "a.fits.map.fits", "GCM_ANOM")
+    assert np.isfinite(repaired).all() and (shown[5:8, 5:9] == 0).all()
+    assert repaired[20, 11] == image[20, 11] and np.abs(shown).argmax() == 20 * SIDE + 11
+    out.unlink()
+    again = CliRunner().invoke(app, call)
+    assert again.exit_code == 2 and "exists" in again.stderr and not out.exists()
+
+
+def test_inpaint_gives_the_score_with_the_result() -> None:
+    rng = np.random.default_rng(6)
+    image = (100 + 5 * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+    image[20, 11] += 500
+    mask = np.zeros(image.shape, np.bool_)
+    mask[4:7, 4:7] = True
+    plain, scored = inpaint(image, mask, device="cpu"), inpaint(image, mask, score=True, device="cpu")
+    assert plain.anomaly_map is None and np.array_equal(plain.mean, scored.mean)
+    assert scored.anomaly_map is not None and np.abs(scored.anomaly_map).argmax() == 20 * SIDE + 11
+    assert scored.p_value == scored.meta["scored"].p_value and scored.p_value < 1e-6
+    assert len(catalog(scored.meta["scored"])) >= 1
+    whole = inpaint(image, score=True, device="cpu")
+    assert whole.anomaly_score is not None and np.array_equal(whole.mean, image)

@@ -77,6 +77,7 @@ def inpaint(
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
+    score: Annotated[bool, typer.Option("--score", help="An anomaly catalogue and map beside each output.")] = False,
     as_json: AsJson = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Leave outputs that this run already made.")] = False,
@@ -111,7 +112,7 @@ def inpaint(
                 ngff, overwrite=overwrite, dq=dq, floating=floating, samples=keep_samples, compress=compress
             ),
         )
-        run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)
+        run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job, score=score)
 
 
 def check(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from gencosmo.batch import FileReport, Job
 from gencosmo.commands.runs import Run, Task, run_files
 from gencosmo.errors import UsageError
+from gencosmo.io.atomic import check_output
 
 if TYPE_CHECKING:
+    from gencosmo.commands.score import Outputs
     from gencosmo.image import Image
     from gencosmo.result import Result
 
@@ -34,9 +37,36 @@ def parse_grow(text: str | None) -> dict[str, int]:
     return found
 
 
-def run_inpaint(run: Run, job: Job) -> None:
-    """Process the inputs and tell about each; raises as :func:`gencosmo.commands.runs.run_files`."""
+def run_inpaint(run: Run, job: Job, *, score: bool = False) -> None:
+    """Process the inputs and tell about each; raises as :func:`gencosmo.commands.runs.run_files`.
+
+    `score` puts an anomaly catalogue and map of every input beside its output.
+    """
+    outputs = _scores(run, job) if score and not run.dry_run else None
     run_files(run, job, Task(Pictures, _words))
+    if outputs is not None:
+        from gencosmo.commands.score import Scoring, run_score
+
+        missing = [path for path in run.inputs if not run.resume or not _there(path, outputs)]
+        scoring = Scoring(job.prior, job.target, seed=job.seed, device=job.device)
+        run_score(missing, outputs, scoring, job.read, progress=run.progress)
+
+
+def _scores(run: Run, job: Job) -> Outputs:
+    """Where catalogues and maps go; refused now rather than after the repair when they are there."""
+    from gencosmo.commands.score import Outputs
+
+    single = len(run.inputs) == 1 and not os.path.isdir(run.out) and not run.out.endswith(os.sep)
+    folder = os.path.dirname(run.out) or "." if single else run.out
+    outputs = Outputs(folder, maps=True, overwrite=job.write.overwrite or run.resume)
+    for path in run.inputs:
+        for target in outputs.paths(os.path.basename(path)).values():
+            check_output(target, overwrite=outputs.overwrite, inputs=[path])
+    return outputs
+
+
+def _there(path: str, outputs: Outputs) -> bool:
+    return all(os.path.exists(target) for target in outputs.paths(os.path.basename(path)).values())
 
 
 class Pictures:

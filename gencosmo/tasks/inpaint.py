@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import TARGETS, Result
 from gencosmo.sampling import Posterior, predict, sample
 from gencosmo.sampling.posterior import EVALUATIONS
+from gencosmo.tasks.anomaly import score as score_image
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.prepared import Prepared, prepare
 
@@ -40,6 +42,7 @@ def inpaint(
     seed: int = 0,
     device: str = "auto",
     max_fill: float = 0.6,
+    score: bool = False,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -68,6 +71,9 @@ def inpaint(
         ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
     max_fill : float
         Largest share of masked pixels in a channel.
+    score : bool
+        Say too what of the pixels that are not masked does not belong there, as :func:`gencosmo.score` does: sets
+        `anomaly_map`, `anomaly_score` and `p_value`, and ``meta["scored"]`` for :func:`gencosmo.catalog`.
     progress : callable, optional
         ``progress(done, total)``.
     cancel : threading.Event, optional
@@ -91,9 +97,10 @@ def inpaint(
     asked = as_image(image, mask, ivar)
     _check_options(target, samples, steps)
     if not asked.mask.any():
-        return _untouched(asked, target)
+        result = _untouched(asked, target)
+        return _scored(result, asked, prior, target, seed, device, cancel) if score else result
     require_signal(asked, max_fill=max_fill)
-    return _posterior(
+    result = _posterior(
         asked,
         prior,
         target,
@@ -104,6 +111,26 @@ def inpaint(
         device=device,
         progress=progress,
         cancel=cancel,
+    )
+    return _scored(result, asked, prior, target, seed, device, cancel) if score else result
+
+
+def _scored(
+    result: Result,
+    image: Image,
+    prior: str | DiffusionPrior,
+    target: World,
+    seed: int,
+    device: str,
+    cancel: threading.Event | None,
+) -> Result:
+    found = score_image(image, prior=prior, target=target, seed=seed, device=device, cancel=cancel)
+    return replace(
+        result,
+        anomaly_map=found.anomaly_map,
+        anomaly_score=found.anomaly_score,
+        p_value=found.p_value,
+        meta={**result.meta, "scored": found},
     )
 
 
