@@ -33,7 +33,7 @@ from gencosmo.ops.normal import STREAM_STEP, normal_
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.sampling.clocks import set_clocks_
 from gencosmo.sampling.loop import Progress
-from gencosmo.sampling.lowpass import NODES, LowPass
+from gencosmo.sampling.lowpass import NODES, Doubt, LowPass
 from gencosmo.sampling.solve import Measurement, Slope, solve, views
 from gencosmo.schedules import levels, start_factor
 from gencosmo.windows import Canvas
@@ -94,6 +94,7 @@ def sample_linear(
     mode: Mode = "fast",
     world: World = "scene",
     iterations: int | None = None,
+    doubt: Doubt | None = None,
     keep: bool = True,
     chunk: int | None = None,
     progress: Progress | None = None,
@@ -120,6 +121,8 @@ def sample_linear(
     world : {"frame", "scene"}
     iterations : int, optional
         Of conjugate gradients in each solve.
+    doubt : Doubt, optional
+        For denoisers whose errors hang together more than the low-pass model says; None for exact ones.
     keep : bool
         Return the samples.
     chunk : int, optional
@@ -146,7 +149,7 @@ def sample_linear(
     for start in starts:
         count = min(size, max(samples, 1) - start)
         work = canvas.repeat(count, first=start)
-        walk = _Walk(denoiser, canvas, work, measured.repeat(count), mode, world, iterations, drawing=samples > 0)
+        walk = _Walk(denoiser, canvas, work, measured.repeat(count), mode, world, iterations, doubt, samples > 0)
         walk.run(taus, report, cancel)
         total.add(work.fields[0].view(count, canvas.size), start)
         total.prior += walk.start_var.view(count, canvas.size).sum(0)
@@ -188,15 +191,15 @@ class _Walk:
         mode: Mode,
         world: World,
         iterations: int | None,
-        *,
+        doubt: Doubt | None,
         drawing: bool,
     ) -> None:
         self.denoiser, self.canvas, self.work, self.measured, self.world = denoiser, canvas, work, measured, world
         self.plan = denoiser.plan(work, work.pixels())
-        self.mode, self.iterations, self.drawing = mode, iterations, drawing
+        self.mode, self.iterations, self.doubt, self.drawing = mode, iterations, doubt, drawing
         self.residual = 0.0
         self.start_var = work.var.clone()
-        self._start: tuple[Tensor, Tensor, Tensor] | None = None
+        self._start: LowPass | None = None
 
     def run(self, taus: list[float], report: Callable[[], None], cancel: threading.Event | None) -> None:
         """All levels; the state ends at level 0."""
@@ -220,12 +223,9 @@ class _Walk:
 
     def _informed(self, level: Tensor, k: int) -> Tensor:
         """A draw (or, without drawing, the mean) of the scene given the state and the measurement."""
-        mean, var = self.planes(self.work.mean), self.planes(self.work.var).clamp(min=0)
-        share = (var / level.clamp(min=1e-30) ** 2).clamp(0, 1)
-        cov = LowPass(var, share, self.denoiser.correlation_length)
+        mean, cov = self.planes(self.work.mean), self._covariance(level, self.doubt)
         if k == 1:
-            self.start_var = self.flat(var)
-            self._start = mean, var, share
+            self.start_var, self._start = self.flat(cov.var), self._covariance(level, None)
         drawn = mean
         extra = None
         if self.drawing:
@@ -241,12 +241,20 @@ class _Walk:
         around, _ = solve(self.measured, cov.__matmul__, drawn - mean, extra, ITERATIONS, blank=True)
         return mean + step + (drawn - mean) + around
 
+    def _covariance(self, level: Tensor, doubt: Doubt | None) -> LowPass:
+        """What is assumed of the scene around the denoiser's mean."""
+        var = self.planes(self.work.var).clamp(min=0)
+        level2 = level.clamp(min=1e-30) ** 2
+        share, length = (var / level2).clamp(0, 1), self.denoiser.correlation_length
+        if doubt is None:
+            return LowPass(var, share, length)
+        return LowPass(var * doubt.spread, share, length, doubt.drift * level2)
+
     def linearised(self) -> Tensor:
         """Variance (N,) of the posterior that is linearised at the start level."""
         assert self._start is not None
-        mean, var, share = self._start
-        cov = LowPass(var, share, self.denoiser.correlation_length)
-        total = torch.zeros_like(mean)
+        cov = self._start
+        total = torch.zeros_like(cov.var)
         for probe in range(PROBES):
             number = 1000 + probe
             drawn = cov.draw(partial(self._white, number))

@@ -11,12 +11,16 @@ with the cut-off ``k_b`` such that the filter's mean is ``f_b``, and weights ``w
 ``f_b`` where f varies over the image. Its diagonal is V. As t falls, f goes to 1 and C to diag(V): what is assumed
 vanishes towards the end of the sampling (docs/decisions/0008). Far above the image's contrast f says nothing any more:
 there the filter is no narrower than the prior's own correlations.
+
+A trained denoiser is calibrated pixel by pixel, and what it misses on a source or on the sky it misses on many pixels
+together: sums over them err more than C allows, and data that know such sums are not heard. :class:`Doubt` adds that.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +30,7 @@ from torch import Tensor
 
 from gencosmo.operators.fourier import irfft2, rfft2
 
-__all__ = ["NODES", "LowPass"]
+__all__ = ["NODES", "TRAINED_MEAN", "Doubt", "LowPass"]
 
 EXPONENT = 3.0
 """Of the filter; spectra of fields with sharp features fall like k^-3."""
@@ -38,6 +42,27 @@ COARSE = 512
 """Side of the grid of wavenumbers on which a cut-off is searched; larger planes have as good as the same."""
 LIGHT = 1e-3
 """A filter whose largest weight is below this is left out, and its weight given to the others."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How much more a denoiser errs over many pixels together than its variance says.
+
+    Attributes
+    ----------
+    spread : float
+        Factor on the covariance C.
+    drift : float
+        Variance, over the squared level, of an error that all pixels of a wide neighbourhood (the longest filter of
+        `NODES`) share, such as a pedestal of the sky.
+    """
+
+    spread: float = 1.0
+    drift: float = 0.0
+
+
+TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2)
+"""For the mean of trained networks by the walk without noise (docs/decisions/0012-networks-err-together.md)."""
 
 
 @lru_cache(maxsize=32)
@@ -69,17 +94,20 @@ class LowPass:
         ``V / t^2`` of every pixel, 0 to 1.
     length : float
         Correlation length (pixels) of the prior, the longest that is assumed.
+    drift : Tensor (B, H, W), optional
+        Variance to be added with the longest filter.
     """
 
-    def __init__(self, var: Tensor, share: Tensor, length: float = math.inf) -> None:
-        self.var, self.shape = var, (var.shape[-2], var.shape[-1])
+    def __init__(self, var: Tensor, share: Tensor, length: float = math.inf, drift: Tensor | None = None) -> None:
+        self.var, self.shape = var if drift is None else var + drift, (var.shape[-2], var.shape[-1])
         place = share.clamp(min(1.0, max(NODES[0], OPEN / (2 * math.pi * length) ** 2)), 1.0).log()
         total = torch.zeros_like(var)
         for b in range(len(NODES)):
             total += _hat(place, b)
         self.roots = {}
         for b in range(len(NODES)):
-            root = (var * _hat(place, b) / total).sqrt()
+            part = var * _hat(place, b) / total
+            root = (part if drift is None or b else part + drift).sqrt()
             if bool(root.any()):
                 self.roots[b] = root
 

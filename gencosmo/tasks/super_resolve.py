@@ -19,6 +19,7 @@ from gencosmo.priors.base import Denoiser
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import Result
 from gencosmo.sampling.linear import EVALUATIONS, LinearPosterior, Mode, sample_linear
+from gencosmo.sampling.lowpass import TRAINED_MEAN
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.fluxes import flux_mode_of
 from gencosmo.tasks.measured import Float, Measured, measure, psf_of, scale_of
@@ -180,6 +181,7 @@ def _channels(
     kernel, scale, sampling = optics
     seed, device, trained = how
     channels, found = image.shape[0], []
+    doubt = TRAINED_MEAN if trained and not options["samples"] else None
     for channel in range(channels):
         one = measure(
             image,
@@ -193,7 +195,12 @@ def _channels(
             guess=trained,
         )
         posterior = sample_linear(
-            denoiser, one.canvas, one.measured, progress=_part(progress, channel, channels), **options
+            denoiser,
+            one.canvas,
+            one.measured,
+            doubt=doubt,
+            progress=_part(progress, channel, channels),
+            **options,
         )
         if posterior.residual > RESIDUAL:
             _warn(f"the last solve ended at a relative residual of {posterior.residual:.2g}", "solve_residual")

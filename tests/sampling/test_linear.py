@@ -17,8 +17,8 @@ from gencosmo.errors import Cancelled, UsageError
 from gencosmo.operators import Psf
 from gencosmo.priors.gaussian import GaussianPrior
 from gencosmo.sampling.linear import sample_linear
-from gencosmo.sampling.lowpass import LowPass
-from gencosmo.sampling.solve import Measurement, Slope, solve
+from gencosmo.sampling.lowpass import Doubt, LowPass
+from gencosmo.sampling.solve import Measurement, Slope, solve, views
 from gencosmo.windows import Canvas
 from tests.sampling.linear_cases import SIDE, Case, blank, build, evaluate, matrix, operator, scaled
 
@@ -177,6 +177,44 @@ def test_lowpass_has_the_diagonal_it_was_given() -> None:
     assert float(torch.linalg.eigvalsh(dense.double()).min()) > -1e-6
     draws = torch.cat([cov.draw(lambda b: torch.randn(1, 8, 8, generator=generator)) for _ in range(4000)]).flatten(1)
     torch.testing.assert_close(torch.cov(draws.T), dense, atol=0.12, rtol=0)
+
+
+def test_doubt_lets_the_data_move_a_pedestal() -> None:
+    """A denoiser that is sure of a wrong pedestal: without doubt it stays, with doubt the data correct it."""
+
+    class Sure(GaussianPrior):
+        """Misses half of every wide mode and says nothing of it."""
+
+        def denoise_(self, canvas: Canvas, plan: object, world: str) -> None:
+            super().denoise_(canvas, plan, world)  # type: ignore[arg-type]
+            planes = views(canvas, canvas.mean)
+            planes -= 0.5 * planes.mean((-2, -1), keepdim=True)
+            canvas.var.mul_(0.02)
+
+    a = operator()
+    scene = torch.ones(1, SIDE, SIDE)
+    measured = Measurement(a, a.forward(scene), torch.full((1, *a.shape_out), 25.0))
+    base = GaussianPrior.exponential()
+    sure = Sure.__new__(Sure)
+    sure.__dict__.update(base.__dict__)
+    bias = []
+    for doubt in (None, Doubt(spread=4.0, drift=0.1)):
+        found = sample_linear(sure, blank(1), measured, samples=8, evaluations=12, doubt=doubt)
+        bias.append(abs(float(blank(1).view(found.mean, 0)[4:12, 4:12].mean()) - 1))
+    assert bias[1] < 0.5 * bias[0]
+
+
+def test_doubt_is_added_to_the_diagonal() -> None:
+    var, share = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.2)
+    drift = torch.full((1, 16, 16), 0.3)
+    unit = torch.zeros(1, 16, 16)
+    unit[0, 7, 9] = 1.0
+    plain, wider = LowPass(var, share), LowPass(var, share, drift=drift)
+    assert abs(float((plain @ unit)[0, 7, 9]) - 0.5) < 1e-5
+    assert abs(float((wider @ unit)[0, 7, 9]) - 0.8) < 1e-5
+    # what is added reaches everywhere
+    assert float((wider @ unit - plain @ unit).min()) > 0.2
+    torch.testing.assert_close(wider.var, var + drift)
 
 
 def test_slope_is_the_covariance_of_a_gaussian_field() -> None:

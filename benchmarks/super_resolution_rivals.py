@@ -1,0 +1,139 @@
+"""What super-resolution is compared with: interpolation, deconvolution, and other samplers with the same prior."""
+
+from __future__ import annotations
+
+import sys
+import types
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage, signal
+from super_resolution_scenes import Array, Seen
+
+__all__ = ["ITERATIONS", "bicubic", "diffpir", "lanczos", "ours", "richardson_lucy", "wiener"]
+
+ITERATIONS = (5, 10, 20, 30, 50, 80, 120, 200)
+
+
+def bicubic(seen: Seen) -> Array:
+    out: Array = ndimage.zoom(seen.image, seen.scale, order=3, mode="grid-constant", grid_mode=True) / seen.scale**2
+    return out
+
+
+def lanczos(seen: Seen, taps: int = 4) -> Array:
+    """Lanczos-4 interpolation (Duchon 1979)."""
+    values, scale = seen.image, seen.scale
+    for axis in (0, 1):
+        place = (np.arange(values.shape[axis] * scale) + 0.5) / scale - 0.5
+        start = np.floor(place).astype(int)
+        total = np.zeros([n * scale if a == axis else n for a, n in enumerate(values.shape)])
+        weights = np.zeros(place.size)
+        for k in range(-taps + 1, taps + 1):
+            x = place - (start + k)
+            w = np.sinc(x) * np.sinc(x / taps) * (np.abs(x) < taps)
+            picked = np.take(values, np.clip(start + k, 0, values.shape[axis] - 1), axis=axis)
+            total += picked * (w[:, None] if axis == 0 else w[None])
+            weights += w
+        values = total / (weights[:, None] if axis == 0 else weights[None])
+    return values / scale**2
+
+
+def richardson_lucy(seen: Seen, iterations: int) -> Array:
+    """scikit-image on the interpolated image (a pedestal keeps it positive), with the whole PSF of the fine grid."""
+    from skimage.restoration import richardson_lucy as deconvolve
+
+    up = bicubic(seen)
+    pedestal = 3 * float(np.median(seen.noise)) / seen.scale**2
+    shifted = np.clip(up + pedestal, 1e-6, None)
+    top = shifted.max()
+    out: Array = deconvolve(shifted / top, _whole(seen), num_iter=iterations, clip=False) * top - pedestal
+    return out
+
+
+def wiener(seen: Seen) -> Array:
+    from skimage.restoration import unsupervised_wiener
+
+    up = bicubic(seen)
+    top = np.abs(up).max()
+    out: Array = unsupervised_wiener(up / top, _whole(seen), clip=False, rng=0)[0] * top
+    return out
+
+
+def _whole(seen: Seen) -> Array:
+    """PSF with the width of a pixel of the image, odd."""
+    box = np.ones(seen.scale) / seen.scale
+    if seen.scale % 2 == 0:
+        box = np.convolve(box, [0.5, 0.5])
+    return signal.fftconvolve(seen.fine, np.outer(box, box))
+
+
+def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[Array, Array, float]:
+    """Mean, spread and chi-square."""
+    from gencosmo import super_resolve
+    from gencosmo.image import Image
+
+    # placed where the fine grid with its margins lies in four windows of the network, not nine
+    image = Image(seen.image[None].astype(np.float32), origin=(16, 16), planar=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = super_resolve(
+            image, seen.scale, psf=seen.fine, psf_sampling=seen.scale, ivar=1 / seen.noise**2, samples=samples,
+            steps=steps, mode=mode, prior=prior,  # type: ignore[arg-type]
+        )  # fmt: skip
+    return result.mean.astype(np.float64), result.std.astype(np.float64), float(result.chi2 or np.nan)
+
+
+def diffpir(seen: Seen, prior: Any, steps: int = 30, weight: float = 7.0) -> Array:
+    """DiffPIR (Zhu et al. 2023) of deepinv with the prior as its denoiser; one noise level for the whole image.
+
+    The method wants values between 0 and 1 and one noise: the scene is divided by 1.2 times the brightest pixel of
+    the image, its zero put at 0.1, and the data get the noise of their median pixel.
+    """
+    # deepinv imports torchvision but uses none of its compiled ops, which a CPU build of torch cannot load
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+    import deepinv
+
+    from gencosmo.operators import Binning, Composed, Psf
+    from gencosmo.windows import Canvas
+
+    shape = (seen.image.shape[0] * seen.scale, seen.image.shape[1] * seen.scale)
+    operator = Composed(
+        Psf(torch.from_numpy(seen.fine / seen.fine.sum()), shape),
+        Binning(seen.image.shape, (seen.scale, seen.scale), mean=True),
+    )
+    unit, low = float(np.median(seen.noise)), 0.1
+    top = 1.2 * float(seen.image.max()) / unit / (1 - low)
+    canvas = Canvas.from_planes([torch.zeros(shape)], [torch.ones(shape)], seeds=[0])
+    plan = prior.plan(canvas, canvas.pixels())
+
+    class Camera(deepinv.physics.LinearPhysics):
+        def A(self, x: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
+            return operator.forward(x[:, 0])[:, None]
+
+        def A_adjoint(self, y: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
+            return operator.adjoint(y[:, 0])[:, None]
+
+    class Denoise(torch.nn.Module):
+        def forward(self, x: torch.Tensor, sigma: Any, **_: Any) -> torch.Tensor:
+            canvas.fields[0, : shape[0] * shape[1]] = ((x[0, 0] - low) * top).flatten()
+            canvas.fields[1, : shape[0] * shape[1]] = float(sigma) * top
+            prior.denoise_(canvas, plan, "scene")
+            return canvas.view(canvas.mean, 0).clone()[None, None] / top + low
+
+    # the scene's pedestal goes through the camera as it is where the PSF does not reach beyond the image
+    pedestal = operator.forward(torch.full((1, *shape), low))[None]
+    y = torch.from_numpy(seen.image / unit / top).float()[None, None] + pedestal
+    physics = Camera()
+    physics.noise_model = deepinv.physics.GaussianNoise(1 / top)
+    start = torch.from_numpy(bicubic(seen) * seen.scale**2 / unit / top + low).float()[None, None]
+    model = deepinv.sampling.DiffPIR(
+        Denoise(), deepinv.optim.data_fidelity.L2(), sigma=1 / top, max_iter=steps, lambda_=weight
+    )
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = model(y, physics, x_init=start)
+    out: Array = ((found[0, 0].double().numpy() - low) * top * unit) / seen.scale**2
+    return out
