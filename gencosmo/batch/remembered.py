@@ -7,22 +7,22 @@ import shutil
 import tempfile
 from hashlib import sha256
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gencosmo.errors import Cancelled
 from gencosmo.io.storage import storage_errors
+from gencosmo.priors.diffusion import DiffusionPrior, Plan
 
 if TYPE_CHECKING:
     from gencosmo.priors.base import World
-    from gencosmo.priors.diffusion import DiffusionPrior
     from gencosmo.windows import Canvas
 
 __all__ = ["Remembering"]
 
 
-class Remembering:
+class Remembering(DiffusionPrior):
     """A prior whose answers lie in a folder, under a hash of everything that decides them; a context manager.
 
     Parameters
@@ -33,10 +33,8 @@ class Remembering:
     """
 
     def __init__(self, denoiser: DiffusionPrior, folder: str) -> None:
-        self._denoiser, self._folder = denoiser, folder
-        self.card = denoiser.card
-        self.device = denoiser.device
-        self.quantile = denoiser.quantile
+        super().__init__(denoiser.network, denoiser.card, denoiser.calibration, denoiser.device)
+        self._folder = folder
 
     def __enter__(self) -> Remembering:
         with storage_errors(self._folder):
@@ -50,21 +48,7 @@ class Remembering:
         if not stopped:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    @property
-    def correlation_length(self) -> float:
-        """Pixels; as `gencosmo.priors.base.Denoiser`, and so are the others."""
-        return self._denoiser.correlation_length
-
-    @property
-    def sigma_max(self) -> float:
-        """Network flux."""
-        return self._denoiser.sigma_max
-
-    def plan(self, canvas: Canvas, unknown: Any) -> Any:
-        """Windows that hold a wanted pixel."""
-        return self._denoiser.plan(canvas, unknown)
-
-    def denoise_(self, canvas: Canvas, plan: Any, world: World) -> None:
+    def denoise_(self, canvas: Canvas, plan: Plan, world: World) -> None:
         """Write mean and variance: those of before, when the same was asked."""
         path = os.path.join(self._folder, f"{self._question(canvas, plan, world)}.npy")
         if os.path.exists(path):
@@ -72,15 +56,15 @@ class Remembering:
             for flat, values in zip((canvas.mean, canvas.var), told, strict=True):
                 flat.copy_(flat.new_tensor(values))
             return
-        self._denoiser.denoise_(canvas, plan, world)
+        super().denoise_(canvas, plan, world)
         with storage_errors(path):
             handle, part = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
                 np.save(file, np.stack([flat.cpu().numpy() for flat in (canvas.mean, canvas.var)]))
             os.replace(part, path)
 
-    def _question(self, canvas: Canvas, plan: Any, world: World) -> str:
-        digest = sha256(f"{world}:{self.card.weights_sha256}:{self.card.core}:{self.card.halo}".encode())
+    def _question(self, canvas: Canvas, plan: Plan, world: World) -> str:
+        digest = sha256(f"{world}:{self.card.weights_sha256}:{self.grid}:{self.calibration}".encode())
         for tensor in (canvas.layout, plan.windows, canvas.fields[:2]):
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()[:32]
