@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from gencosmo.anomaly.bottleneck import Bottleneck, narrowed
@@ -35,6 +36,8 @@ LEVELS = (0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Levels of the score norms (MSMA: Mahmood et al. 2021), in units of the noise; three of them serve the map too."""
 PATTERN_LEVEL = 3.0
 """The representation is read at this level."""
+SHARE = 0.2
+"""Share of the light predicted next to a pixel by which a trained prior may be off without surprise."""
 LEAST_SCORED = 0.4
 """A tile with a smaller share of scored pixels has no features."""
 
@@ -164,6 +167,8 @@ def _raw(
     canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool, staging: Staging | None
 ) -> Raw:
     z, var = (canvas.view(flat, p).cpu().numpy() for flat in (found.z, found.var))
+    if ears.denoiser is not None:
+        z = forgiving(z, var, canvas.view(found.mean, p).cpu().numpy())
     scored = canvas.view(found.scored, p).cpu().numpy()
     tiles = Tiles.of((z.shape[1], z.shape[2]), how.tile)
     views = {}
@@ -180,6 +185,16 @@ def _raw(
     if staging is not None and KNOWN in wanted:
         staged = {kind: _staged(kind, flux, scored, tiles, staging, p) for kind in how.known}
     return Raw(z, var, scored, tiles, views, staged)
+
+
+def forgiving(z: Float, var: Float, mean: Float) -> Float:
+    """Deviations (S, H, W) of a trained prior, with `SHARE` of the predicted light as a further standard deviation.
+
+    In the core of a bright star every prediction is off by many of its own standard deviations, and such cores would
+    hide a hot pixel on the sky.
+    """
+    light = ndimage.maximum_filter(np.maximum(mean, 0), (1, 3, 3))
+    return np.asarray(z * np.sqrt(var / (var + (SHARE * light) ** 2 + np.float32(1e-30))), np.float32)
 
 
 def _by_tile(

@@ -13,6 +13,7 @@ from gencosmo.anomaly.ground import DISCS, LAGS, compact, glow, grain
 from gencosmo.anomaly.photometry import tile_figures
 from gencosmo.anomaly.shapes import NAMES, shapes
 from gencosmo.anomaly.staged import STAGED, stage
+from gencosmo.anomaly.views import forgiving
 
 Array = NDArray[np.float64]
 SIDE = 48
@@ -159,3 +160,12 @@ def test_shares_of_views_and_wary_tails() -> None:
     plain, wary = fit_tail(scores), fit_tail(scores, 0.9)
     assert plain is not None and wary is not None and wary.shape == 0.9
     assert wary.log_p(np.array([30.0]))[0] > plain.log_p(np.array([30.0]))[0] + 5
+
+
+def test_bright_light_forgives_a_share_of_itself_and_dark_sky_nothing() -> None:
+    mean = np.zeros((1, 9, 9), np.float32)
+    mean[0, 4, 4] = 1000.0
+    z, var = np.full((1, 9, 9), 20.0, np.float32), np.full((1, 9, 9), 4.0, np.float32)
+    left = forgiving(z, var, mean)
+    assert left[0, 0, 0] == pytest.approx(20) and left[0, 4, 4] == pytest.approx(20 * 2 / np.hypot(2, 200), rel=1e-3)
+    assert left[0, 4, 5] == left[0, 4, 4] and forgiving(z, 0 * var, 0 * mean).max() == 0
