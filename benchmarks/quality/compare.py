@@ -164,9 +164,9 @@ def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False) 
         "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere. "
         f"Rivals {'tuned per kind of hole on the training groups' if tuned else 'with their defaults'}.",
         "",
-        f"| {'holes' if single else 'modality, holes'} | crops | gencosmo excess | raw rms "
-        "| on sources | worst crop | std 68/95 % | interval 68/95 % | " + " | ".join(names) + " |",
-        "|---" * (8 + len(names)) + "|",
+        f"| {'holes' if single else 'modality, holes'} | crops | gencosmo excess | geometric mean "
+        "| raw rms | on sources | worst crop | std 68/95 % | interval 68/95 % | " + " | ".join(names) + " |",
+        "|---" * (9 + len(names)) + "|",
     ]
     for what, kind in product(shown, PATTERNS):
         mine = [row for row in rows if row.kind == kind and row.modality == what]
@@ -180,12 +180,27 @@ def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False) 
         rivals = " | ".join(f"{np.median([row.rivals[name] for row in mine]):.2f}" for name in names)
         lines.append(
             f"| {kind if single else f'{what}, {kind}'} | {len(mine)} "
-            f"| {median('excess'):.2f} | {median('raw'):.3f} | {median('sources'):.2f} "
+            f"| {median('excess'):.2f} | {np.exp(np.mean(np.log([row.excess for row in mine]))):.2f} "
+            f"| {median('raw'):.3f} | {median('sources'):.2f} "
             f"| {max(row.excess for row in mine):.2f} "
             f"| {100 * median('coverage68'):.0f} / {100 * median('coverage95'):.0f} "
             f"| {100 * median('interval68'):.0f} / {100 * median('interval95'):.0f} | {rivals} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_by_group(rows)]) + "\n"
+
+
+def _by_group(rows: list[Row]) -> list[str]:
+    """Medians of crop and kind of hole, by group of images, and how many are worse than a quarter."""
+    lines = ["", "| group | cases | excess | raw rms | std 68/95 % | interval 68/95 % | above 1.25 |", "|---" * 7 + "|"]
+    for group in dict.fromkeys(row.group for row in rows):
+        mine = [row for row in rows if row.group == group]
+        wanted = ("excess", "raw", "coverage68", "coverage95", "interval68", "interval95")
+        excess_, raw, std68, std95, in68, in95 = (np.median([getattr(row, name) for row in mine]) for name in wanted)
+        lines.append(
+            f"| {group} | {len(mine)} | {excess_:.2f} | {raw:.3f} | {100 * std68:.0f} / {100 * std95:.0f} "
+            f"| {100 * in68:.0f} / {100 * in95:.0f} | {sum(row.excess > 1.25 for row in mine)} |"
+        )
+    return lines
 
 
 def put_into_card(path: Path, rows: list[Row], weights_sha256: str, crop_count: int, tuned: bool) -> None:
