@@ -62,7 +62,7 @@ class Doubt:
 
 
 TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2)
-"""For the mean of trained networks by the walk without noise (docs/decisions/0012-networks-err-together.md)."""
+"""For the mean of trained networks by the walk without noise (docs/decisions/0011-networks-err-together.md)."""
 
 
 @lru_cache(maxsize=32)
