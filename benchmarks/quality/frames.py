@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from benchmarks.quality.sources import is_known
+from benchmarks.quality.sources import data_root, is_known
 from gencosmo.scaling import measure_scaling
 from gencosmo.training.pack import MIN_SIDE, Frame, write_packed
 
@@ -20,16 +19,6 @@ HERE = Path(__file__).parent
 NOT_SCIENCE = ("unc", "var", "psf", "mask")
 """How the names of planes begin that belong to an image and are none."""
 SPLIT = tomllib.loads((HERE / "split.toml").read_text())
-
-
-def data_root() -> Path:
-    """Folder with `astro/` and `micro/`, from GENCOSMO_TEST_DATA."""
-    root = os.environ.get("GENCOSMO_TEST_DATA")
-    if not root or not (Path(root) / "astro").is_dir():
-        raise SystemExit(
-            f"GENCOSMO_TEST_DATA={root!r} is not a folder with astro/ in it: set it to the image collection"
-        )
-    return Path(root)
 
 
 def planes(path: Path) -> Iterator[np.ndarray]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import os
 import re
 import sys
 import tomllib
@@ -25,6 +26,16 @@ HEAD = """# Images behind the figures: file in the collection, its repository, p
 
 """
 ROW = re.compile(r"^\| ((?:astro|micro)/[^|]+?) \| ([^|]+?) : ([^|]+?) \|")
+
+
+def data_root() -> Path:
+    """Folder with `astro/` and `micro/`, from GENCOSMO_TEST_DATA."""
+    root = os.environ.get("GENCOSMO_TEST_DATA")
+    if not root or not (Path(root) / "astro").is_dir():
+        raise SystemExit(
+            f"GENCOSMO_TEST_DATA={root!r} is not a folder with astro/ in it: set it to the image collection"
+        )
+    return Path(root)
 
 
 @lru_cache
@@ -76,8 +87,6 @@ def write(manifest: Path, root: Path) -> int:
 
 def main() -> None:
     """Check or write the table."""
-    from benchmarks.quality.frames import data_root
-
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--write", type=Path, metavar="MANIFEST.md")
     given = parser.parse_args()
