@@ -11,12 +11,12 @@ __global__ void __launch_bounds__(kThreads) calibrate_kernel(CalibrateArgs a) {
     for (int64_t i = first_item(); i < a.area; i += item_stride()) {
       const float sigma = sigmas[i];
       if (!(sigma > 0.0f)) continue;
-      const float spread = spreads[i], rough = spreads[a.area + i];
+      const float spread = spreads[i], rough = spreads[a.area + i], gate = spreads[2 * a.area + i];
       int32_t row = unknown_above(sigma), column = 0;
       for (int64_t k = 0; k < a.level_edges; ++k) row += level_above(sigma, rough, a.levels[k]);
       for (int64_t k = 0; k < a.scale_edges; ++k) column += scale_above(spread, a.scales[k]);
       const int64_t bin = row * columns + column;
-      calibrate_pixel(sigma, a.factors[bin], a.shifts[bin], a.mean[b * a.area + i], a.var[b * a.area + i]);
+      calibrate_pixel(sigma, gate, a.factors[bin], a.shifts[bin], a.mean[b * a.area + i], a.var[b * a.area + i]);
     }
   }
 }

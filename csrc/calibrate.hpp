@@ -20,10 +20,11 @@ GC_HD int32_t level_above(float sigma, float rough, float edge) { return sigma >
 GC_HD int32_t scale_above(float spread, float edge) { return spread > edge ? 1 : 0; }
 GC_HD int32_t unknown_above(float sigma) { return sigma == infinity() ? 1 : 0; }
 
-// Of pixels that are not exact: the variance stays within the level's, the shift counts in corrected deviations.
-GC_HD void calibrate_pixel(float sigma, float factor, float shift, float& mean, float& var) {
+// Of pixels that are not exact: the variance stays within the level's, the shift counts in corrected deviations and, as
+// the residual, not at all where nothing is known.
+GC_HD void calibrate_pixel(float sigma, float gate, float factor, float shift, float& mean, float& var) {
   const float own = minimum(at_least(var, 0.0f) * factor, sigma * sigma);
-  const float moved = mean + shift * root(own);
+  const float moved = mean + gate * shift * root(own);
   mean = sigma > 0.0f ? moved : mean;
   var = sigma > 0.0f ? own : var;
 }

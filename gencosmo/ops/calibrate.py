@@ -49,7 +49,8 @@ def calibrate_(
         What the variance is multiplied by; the last row is for unknown pixels (``sigma = inf``). The product never
         exceeds ``sigma^2``.
     shifts : Tensor (L + 2, S + 1) float32
-        What is added to the mean, in units of the corrected standard deviation.
+        What is added to the mean, in units of the corrected standard deviation; nothing where the ``gate`` of `local`
+        is 0, so that a wholly unknown plane stays at the prior mean.
     """
     refuse_grad("calibrate_", mean, var, win, local, levels, scales, factors, shifts)
     _calibrate(mean, var, win, local, levels, scales, factors, shifts)
@@ -81,6 +82,6 @@ def calibrate_reference_(
     bins = calibration_bins(win, local, levels, scales)
     sigma = win[:, 1]
     own = torch.minimum(var[:, 0].clamp(min=0) * factors[bins], sigma * sigma)
-    moved = mean[:, 0] + shifts[bins] * own.sqrt()
+    moved = mean[:, 0] + local[:, 4] * shifts[bins] * own.sqrt()
     mean[:, 0] = torch.where(sigma > 0, moved, mean[:, 0])
     var[:, 0] = torch.where(sigma > 0, own, var[:, 0])

@@ -13,7 +13,7 @@ from tests.ops.cases import CASES
 
 
 def windows(sigma: list[float], spread: list[float], rough: list[float]) -> tuple[Tensor, Tensor]:
-    win, local = torch.zeros(1, 5, 1, len(sigma)), torch.zeros(1, 5, 1, len(sigma))
+    win, local = torch.zeros(1, 5, 1, len(sigma)), torch.ones(1, 5, 1, len(sigma))
     win[0, 1, 0], local[0, 2, 0], local[0, 3, 0] = torch.tensor(sigma), torch.tensor(spread), torch.tensor(rough)
     return win, local
 
@@ -40,6 +40,12 @@ def test_every_bin_gets_its_own_numbers() -> None:
     calibrate_(mean, var, win, local, levels, scales, factors, shifts)
     assert torch.equal(var.flatten(), factors.flatten())
     torch.testing.assert_close(mean.flatten(), (shifts * factors.sqrt()).flatten())
+
+
+def test_nothing_is_shifted_where_nothing_is_known() -> None:
+    arguments = CASES["calibrate_"].arguments()
+    arguments["local"][:, 4] = 0
+    assert torch.equal(CASES["calibrate_"].run(arguments)["mean"], arguments["mean"])
 
 
 def test_exact_pixels_keep_their_bits() -> None:

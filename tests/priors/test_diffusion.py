@@ -157,7 +157,8 @@ def test_a_calibration_corrects_variance_and_mean() -> None:
         mean, var = denoised(plain, z, sigma, world)
         moved, scaled = denoised(corrected, z, sigma, world)
         torch.testing.assert_close(scaled[hole], factor * var[hole])
-        torch.testing.assert_close(moved[hole], mean[hole] + shift * scaled[hole].sqrt())
+        # the gate is all but open in a hole among stars
+        torch.testing.assert_close(moved[hole], mean[hole] + shift * scaled[hole].sqrt(), rtol=0.01, atol=0.02)
         assert torch.equal(moved[~hole], mean[~hole])
 
 
