@@ -5,7 +5,6 @@ Large frames get a second row, a window around the place with the most masked pi
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import UsageError
 from gencosmo.image import Image
-from gencosmo.io.atomic import write_atomic
+from gencosmo.io.png import check_png, write_png
 from gencosmo.photon.noise import PhotonNoise
 from gencosmo.result import Result
 from gencosmo.tasks.figures import Shown, Validation
@@ -108,11 +106,8 @@ def picture(path: str, image: Image, result: Result, *, title: str = "", overwri
     UsageError
         `exists`, or an ending other than `.png`.
     """
-    if not path.lower().endswith(".png"):
-        raise UsageError(f"report {path} must end in .png")
-    buffer = io.BytesIO()
-    _draw(image, result, title).save(buffer, format="PNG")
-    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+    check_png(path)
+    write_png(_draw(image, result, title), path, overwrite=overwrite)
 
 
 def validation_picture(path: str, validation: Validation, *, title: str = "", overwrite: bool = False) -> None:
@@ -134,8 +129,7 @@ def validation_picture(path: str, validation: Validation, *, title: str = "", ov
     UsageError
         `exists`, or an ending other than `.png`.
     """
-    if not path.lower().endswith(".png"):
-        raise UsageError(f"report {path} must end in .png")
+    check_png(path)
     from PIL import Image as Canvas
     from PIL import ImageDraw
 
@@ -156,9 +150,7 @@ def validation_picture(path: str, validation: Validation, *, title: str = "", ov
             upright = pixels[::-1] if rows_go_up(shot.image) else pixels
             picture_of = Canvas.fromarray(upright).resize((size, size), Canvas.Resampling.NEAREST)
             canvas.paste(picture_of, (left, top + _TITLE))
-    buffer = io.BytesIO()
-    canvas.save(buffer, format="PNG")
-    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+    write_png(canvas, path, overwrite=overwrite)
 
 
 def noise_picture(path: str, laws: Sequence[PhotonNoise], *, title: str = "", overwrite: bool = False) -> None:
@@ -180,8 +172,7 @@ def noise_picture(path: str, laws: Sequence[PhotonNoise], *, title: str = "", ov
     UsageError
         `exists`, or an ending other than `.png`.
     """
-    if not path.lower().endswith(".png"):
-        raise UsageError(f"report {path} must end in .png")
+    check_png(path)
     from PIL import Image as Canvas
     from PIL import ImageDraw
 
@@ -191,9 +182,7 @@ def noise_picture(path: str, laws: Sequence[PhotonNoise], *, title: str = "", ov
     draw.text((_GAP, 6), f"{title}   variance against level".strip(), fill=_INK, font=_font(15))
     for number, law in enumerate(shown):
         _draw_law(draw, law, _GAP + number * (_PANEL + _GAP), 2 * _TITLE)
-    buffer = io.BytesIO()
-    canvas.save(buffer, format="PNG")
-    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
+    write_png(canvas, path, overwrite=overwrite)
 
 
 def _draw_law(draw: ImageDraw, law: PhotonNoise, left: int, top: int) -> None:

@@ -6,16 +6,14 @@ images whose rows go down (microscopy).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import UsageError
 from gencosmo.image import Image
-from gencosmo.io.atomic import write_atomic
+from gencosmo.io.png import check_png, write_png
 from gencosmo.report import display_limits, rows_go_up
 from gencosmo.result import Result
 
@@ -56,7 +54,7 @@ def explanation_strips(
     """
     from PIL import ImageDraw
 
-    _check(path)
+    check_png(path)
     rows = list(table[:most])
     sheet = _sheet(4, len(rows), title or "anomalies")
     draw = ImageDraw.Draw(sheet)
@@ -68,7 +66,7 @@ def explanation_strips(
             left = _GAP + place * (_PANEL + _GAP)
             _paste(sheet, pixels, left, top, up=rows_go_up(result.meta["image"]))
             draw.text((left, top + _PANEL + 2), words, fill=_INK)
-    _save(sheet, path, overwrite=overwrite)
+    write_png(sheet, path, overwrite=overwrite)
 
 
 def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
@@ -114,7 +112,7 @@ def contact_sheet(
     """
     from PIL import ImageDraw
 
-    _check(path)
+    check_png(path)
     sheet = _sheet(across, -(-len(images) // across), "most abnormal first")
     draw = ImageDraw.Draw(sheet)
     for number, (image, text) in enumerate(zip(images, words, strict=True)):
@@ -124,7 +122,7 @@ def contact_sheet(
         shown = _grey(display_limits(image.data[0], good).scale(image.data[0]), ~good)
         _paste(sheet, shown, left, top, up=rows_go_up(image))
         draw.text((left, top + _PANEL + 2), text[:60], fill=_INK)
-    _save(sheet, path, overwrite=overwrite)
+    write_png(sheet, path, overwrite=overwrite)
 
 
 def heat_map(
@@ -156,7 +154,7 @@ def heat_map(
     from PIL import Image as Canvas
     from PIL import ImageDraw
 
-    _check(path)
+    check_png(path)
     height, width = grids[0][1].shape
     cell = max(2, min(40, 900 // max(height, width)))
     left, top = (24 if rows else _GAP), _LINE + (12 if columns else 0)
@@ -175,7 +173,7 @@ def heat_map(
             draw.text((4, down + top + place * cell + cell // 2 - 6), name, fill=_INK)
         for place, name in enumerate(columns):
             draw.text((left + place * cell + 2, down + top - 13), name, fill=_INK)
-    _save(sheet, path, overwrite=overwrite)
+    write_png(sheet, path, overwrite=overwrite)
 
 
 _HEAT = np.array([(12, 10, 40), (90, 25, 110), (200, 60, 80), (250, 150, 60), (255, 240, 160)], float)
@@ -191,11 +189,6 @@ def _heat(part: NDArray[np.float64]) -> NDArray[np.uint8]:
     return coloured
 
 
-def _check(path: str) -> None:
-    if not path.lower().endswith(".png"):
-        raise UsageError(f"picture {path} must end in .png")
-
-
 def _sheet(across: int, down: int, title: str) -> Any:
     from PIL import Image as Canvas
     from PIL import ImageDraw
@@ -204,12 +197,6 @@ def _sheet(across: int, down: int, title: str) -> Any:
     sheet = Canvas.new("RGB", size, _PAPER)
     ImageDraw.Draw(sheet).text((_GAP, 8), title, fill=_INK)
     return sheet
-
-
-def _save(sheet: Any, path: str, *, overwrite: bool) -> None:
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomic(path, [buffer.getvalue()], overwrite=overwrite)
 
 
 def _paste(sheet: Any, pixels: NDArray[np.uint8], left: int, top: int, *, up: bool = True) -> None:

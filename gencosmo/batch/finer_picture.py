@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.image import Image
-from gencosmo.io.atomic import write_atomic
+from gencosmo.io.png import write_png
 from gencosmo.report import display_limits, rows_go_up
 from gencosmo.result import Result
 
@@ -36,7 +33,7 @@ class FinerPictures:
         """Write the picture of one plane."""
         self._number += 1
         path = self._path if self._number == 1 else f"{self._path[:-4]}-{self._number}.png"
-        write_atomic(path, [_png(_panels(image, result))], overwrite=self._overwrite)
+        write_png(_panels(image, result), path, overwrite=self._overwrite)
 
 
 def _panels(image: Image, result: Result) -> NDArray[np.uint8]:
@@ -70,19 +67,3 @@ def _enlarged(panel: NDArray[np.float64], factor: tuple[int, int]) -> NDArray[np
 def _middle(panel: NDArray[np.float64]) -> NDArray[np.float64]:
     rows, cols = (max(0, (n - MOST) // 2) for n in panel.shape)
     return panel[rows : rows + MOST, cols : cols + MOST]
-
-
-def _png(gray: NDArray[np.uint8]) -> bytes:
-    """A grey PNG (ISO 15948): each row after a zero byte, deflated."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    rows = np.concatenate([np.zeros((gray.shape[0], 1), np.uint8), gray], axis=1)
-    head = struct.pack(">IIBBBBB", gray.shape[1], gray.shape[0], 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes()))
-        + chunk(b"IEND", b"")
-    )

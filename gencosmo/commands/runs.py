@@ -113,8 +113,9 @@ def _picture_path(path: str, run: Run, *, many: bool) -> str | None:
     if run.picture is None:
         return None
     if not many and not os.path.isdir(run.picture):
-        if not run.picture.lower().endswith(".png"):
-            raise UsageError(f"report {run.picture} must end in .png")
+        from gencosmo.io.png import check_png
+
+        check_png(run.picture)
         return run.picture
     if run.picture.lower().endswith(".png"):
         raise UsageError(f"--report {run.picture} is one picture for many inputs", hint="give a folder")
