@@ -44,38 +44,31 @@ class Hooks:
     on_plane: OnPlane | None = None
 
 
+def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
+    """What every task of a job is asked with."""
+    return {
+        "prior": job.prior,
+        "samples": job.samples,
+        "steps": job.steps,
+        "seed": seed,
+        "device": job.device,
+        "max_fill": job.max_fill,
+        "progress": hooks.progress,
+        "cancel": hooks.cancel,
+    }
+
+
 def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     from gencosmo.tasks.inpaint import inpaint
 
-    result: Result = inpaint(
-        image,
-        prior=job.prior,
-        target=job.target,
-        samples=job.samples,
-        steps=job.steps,
-        seed=seed,
-        device=job.device,
-        max_fill=job.max_fill,
-        progress=hooks.progress,
-        cancel=hooks.cancel,
-    )
+    result: Result = inpaint(image, target=job.target, **_common(job, seed, hooks))
     return result
 
 
 def _denoise(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     from gencosmo.tasks.inpaint import denoise
 
-    result: Result = denoise(
-        image,
-        prior=job.prior,
-        samples=job.samples,
-        steps=job.steps,
-        seed=seed,
-        device=job.device,
-        max_fill=job.max_fill,
-        progress=hooks.progress,
-        cancel=hooks.cancel,
-    )
+    result: Result = denoise(image, **_common(job, seed, hooks))
     return result
 
 
@@ -102,17 +95,10 @@ def _super_resolve(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     return super_resolve(
         image,
         asked.scale,
-        prior=job.prior,
-        samples=job.samples,
-        steps=job.steps,
         mode=asked.mode,
         flux_mode=asked.flux_mode,
         psf_sampling=asked.psf_sampling,
-        seed=seed,
-        device=job.device,
-        max_fill=job.max_fill,
-        progress=hooks.progress,
-        cancel=hooks.cancel,
+        **_common(job, seed, hooks),
     )
 
 
