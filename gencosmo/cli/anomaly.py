@@ -13,6 +13,7 @@ from gencosmo.cli.options import (
     Channels,
     Debug,
     Depths,
+    Device,
     Find,
     Gain,
     Grow,
@@ -24,7 +25,9 @@ from gencosmo.cli.options import (
     MaxPixels,
     Noise,
     Offset,
+    Overwrite,
     Profile,
+    Progress,
     ReadNoise,
     Times,
     Weight,
@@ -35,7 +38,6 @@ from gencosmo.commands.console import reporting
 __all__ = ["rank", "score"]
 
 Target = Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free, needs the noise).")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Normals = Annotated[
     str | None, typer.Option(metavar="DIR", help="Folder of normal images: p-values then hold by counting them.")
 ]
@@ -46,7 +48,6 @@ Region = Annotated[
     str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Only these rows and columns, ends not included.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Keep passes on disk, and go on from those of a killed run.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 
 
 def score(
@@ -89,7 +90,7 @@ def score(
     as_json: AsJson = False,
     overwrite: Overwrite = False,
     resume: Resume = False,
-    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    progress: Progress = "auto",
     debug: Debug = False,
 ) -> None:
     """Find what does not belong in images: maps, catalogues, regions, and pictures that say why."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from gencosmo.cli.options import (
     AsJson,
     AutoPrior,
@@ -13,6 +9,8 @@ from gencosmo.cli.options import (
     Channels,
     Debug,
     Depths,
+    Device,
+    DryRun,
     Find,
     Gain,
     Grow,
@@ -20,13 +18,23 @@ from gencosmo.cli.options import (
     Illumination,
     Inputs,
     Ivar,
+    KeepSamples,
     Mask,
     MaxFill,
     MaxPixels,
+    Ngff,
     Noise,
     Offset,
+    Out,
+    Overwrite,
+    Progress,
     ReadNoise,
+    Report,
+    Resume,
+    RunSeed,
+    Samples,
     Saturation,
+    Steps,
     Strict,
     Times,
     Weight,
@@ -39,7 +47,7 @@ __all__ = ["denoise"]
 
 def denoise(
     inputs: Inputs,
-    out: Annotated[str, typer.Option("-o", "--out", help="Output file; a folder for many inputs.")],
+    out: Out,
     noise: Noise = None,
     gain: Gain = None,
     offset: Offset = None,
@@ -58,21 +66,21 @@ def denoise(
     axes: Axes = None,
     saturation: Saturation = None,
     prior: AutoPrior = "auto",
-    samples: Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
-    ngff: Annotated[str | None, typer.Option(help="OME-Zarr version, 0.4 or 0.5; the input's, else 0.5.")] = None,
-    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write the samples too.")] = False,
+    samples: Samples = 0,
+    steps: Steps = None,
+    seed: RunSeed = 0,
+    device: Device = "auto",
+    ngff: Ngff = None,
+    keep_samples: KeepSamples = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
-    report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture; a folder for many inputs.")] = None,
+    report: Report = None,
     as_json: AsJson = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave outputs that this run already made.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, write nothing.")] = False,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    dry_run: DryRun = False,
     strict: Strict = False,
-    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    progress: Progress = "auto",
     debug: Debug = False,
 ) -> None:
     """Estimate the light behind every pixel of TIFF and OME-Zarr files; the output is float32, with its spread.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.cli.options import AsJson, Debug, Inputs
+from gencosmo.cli.options import AsJson, Debug, Device, Inputs
 from gencosmo.commands.console import note, reporting
 
 __all__ = ["pack", "train"]
@@ -57,7 +57,7 @@ def train(
     calibration: Annotated[
         int, typer.Option(help="Batches of held-out tiles that the calibration is measured on.")
     ] = 150,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a prior of that name.")] = False,
     as_json: AsJson = False,
     debug: Debug = False,

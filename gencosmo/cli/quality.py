@@ -10,6 +10,7 @@ from gencosmo.cli.options import (
     AsJson,
     AutoPrior,
     Debug,
+    Device,
     Find,
     Grow,
     Hdu,
@@ -18,6 +19,7 @@ from gencosmo.cli.options import (
     MaskPlanes,
     MaxPixels,
     Profile,
+    Progress,
     Weight,
     WeightType,
 )
@@ -44,12 +46,12 @@ def validate(
     pixels: Annotated[int, typer.Option(help="Hidden pixels per kind of hole to aim at.")] = 4000,
     minutes: Annotated[float, typer.Option(help="Time after which no new round starts.")] = 3.0,
     seed: Annotated[int, typer.Option(help="Seed of places and shapes.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    device: Device = "auto",
     max_pixels: MaxPixels = None,
     report: Annotated[str | None, typer.Option(metavar="PNG", help="Picture.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     as_json: AsJson = False,
-    progress: Annotated[str, typer.Option(help="auto (bar on a terminal), plain, json, none.")] = "auto",
+    progress: Progress = "auto",
     debug: Debug = False,
 ) -> None:
     """Hide good pixels of an image, fill them, and tell how well that went beside classical fillers."""
