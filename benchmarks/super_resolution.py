@@ -9,7 +9,7 @@ anybody can have it.
     python benchmarks/super_resolution.py simulated --scenes 6
     python benchmarks/super_resolution.py rendered --scenes 6 --diffpir
     python benchmarks/super_resolution.py pairs --data ../shared/data
-    python benchmarks/super_resolution.py known-answer --noise 0.3 --only "fast 16" [--diagonal]
+    python benchmarks/super_resolution.py known-answer --noise 0.3 --only "fast 16" [--covariance diagonal]
     python benchmarks/super_resolution.py speed
 """
 
@@ -148,7 +148,7 @@ def run_known_answer(options: argparse.Namespace) -> dict[str, object]:
             return (white.flatten(1).double() @ self.root.T).float().view(white.shape)
 
     linear.LowPass = {"low-pass": LowPass, "diagonal": Diagonal, "exact": Exact}[  # type: ignore[misc]
-        "diagonal" if options.diagonal else options.covariance
+        options.covariance
     ]
     out: dict[str, object] = {}
     for mode, evaluations in (("fast", 16), ("fast", 32), ("quality", 16)):
@@ -198,7 +198,6 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.05)
     parser.add_argument("--only", help='known answer: one line of the table, such as "fast 16"')
     parser.add_argument("--covariance", choices=["low-pass", "diagonal", "exact"], default="low-pass")
-    parser.add_argument("--diagonal", action="store_true", help="the same as --covariance diagonal")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--picture")
     parser.add_argument("--json")
