@@ -34,7 +34,7 @@ class Remembering(DiffusionPrior):
 
     def __init__(self, denoiser: DiffusionPrior, folder: str) -> None:
         super().__init__(denoiser.network, denoiser.card, denoiser.calibration, denoiser.device)
-        self._folder = folder
+        self.turns, self._folder = denoiser.turns, folder
 
     def __enter__(self) -> Remembering:
         with storage_errors(self._folder):
@@ -64,7 +64,7 @@ class Remembering(DiffusionPrior):
             os.replace(part, path)
 
     def _question(self, canvas: Canvas, plan: Plan, world: World) -> str:
-        digest = sha256(f"{world}:{self.card.weights_sha256}:{self.grid}:{self.calibration}".encode())
+        digest = sha256(f"{world}:{self.card.weights_sha256}:{self.grid}:{self.calibration}:{self.turns}".encode())
         for tensor in (canvas.layout, plan.windows, canvas.fields[:2]):
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()[:32]

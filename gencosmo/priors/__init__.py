@@ -43,7 +43,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def load_prior(name: str | Path = "sky", device: str = "auto") -> DiffusionPrior:
+def load_prior(name: str | Path = "sky", device: str = "auto", *, turns: int = 1) -> DiffusionPrior:
     """Load a prior by name, or from the path of its card (``.json``).
 
     Parameters
@@ -52,11 +52,14 @@ def load_prior(name: str | Path = "sky", device: str = "auto") -> DiffusionPrior
         One of :func:`list_priors`, or a card beside its weights.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    turns : int
+        1, 2, 4 or 8: every answer is the mean over so many orientations of the image, and takes so many times as long
+        (what it gains: `docs/quality.md`).
 
     Returns
     -------
     DiffusionPrior
-        The same object for the same name and device, as long as the process lives.
+        With the same network for the same name and device, as long as the process lives.
 
     Raises
     ------
@@ -64,8 +67,10 @@ def load_prior(name: str | Path = "sky", device: str = "auto") -> DiffusionPrior
         When it does not exist or its files do not belong together.
     DeviceError
         When the device cannot be used.
+    UsageError
+        Another number of turns.
     """
-    return _load(str(name), resolve_device(device))
+    return _load(str(name), resolve_device(device)).with_turns(turns)
 
 
 @lru_cache(maxsize=4)

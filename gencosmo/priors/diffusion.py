@@ -6,14 +6,15 @@ sees one window at a time, so that a result does not depend on what else is in t
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
-from gencosmo.errors import DeviceError, PriorError
+from gencosmo.errors import DeviceError, PriorError, UsageError
 from gencosmo.ops.apply_kernels import apply_kernels
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA
 from gencosmo.ops.blend import blend_, blend_finish_
@@ -25,6 +26,7 @@ from gencosmo.priors.base import World
 from gencosmo.priors.bases import Components, fill_bases_, find_components
 from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.priors.turns import TURNS, turned, turned_back
 from gencosmo.priors.vector import check_vector
 from gencosmo.windows import Canvas, WindowGrid
 
@@ -82,6 +84,11 @@ class DiffusionPrior:
     calibration : Calibration or None
         None returns the network's own variance.
     device : torch.device or str
+
+    Attributes
+    ----------
+    turns : int
+        Orientations of each window that an answer is the mean of: 1, 2, 4 or 8, and so many times as long.
     """
 
     def __init__(
@@ -91,7 +98,7 @@ class DiffusionPrior:
         calibration: Calibration | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.device = torch.device(device)
+        self.device, self.turns = torch.device(device), 1
         # torch's type stubs do not know that modules take a memory format
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.eval()
@@ -129,6 +136,22 @@ class DiffusionPrior:
         if calibration is not None:
             check_calibration(card, calibration)
         return cls(network, card, calibration, device)
+
+    def with_turns(self, turns: int) -> Self:
+        """The same prior, asked in so many orientations (see :class:`DiffusionPrior`).
+
+        Raises
+        ------
+        UsageError
+            When `turns` is not 1, 2, 4 or 8.
+        """
+        if turns not in TURNS:
+            raise UsageError(f"turns is {turns!r}, expected one of {', '.join(map(str, TURNS))}", code="usage")
+        if turns == self.turns:
+            return self
+        other = copy.copy(self)
+        other.turns = turns
+        return other
 
     @property
     def correlation_length(self) -> float:
@@ -210,8 +233,28 @@ class DiffusionPrior:
         room = room or self._room(batch)
         if room[0].shape[0] != batch:
             room = tuple(tensor[:batch] for tensor in room)
-        win, features, local, mean, var, asked, workspace = room
-        gather(fields, layout, windows, win)
+        gather(fields, layout, windows, room[0])
+        return self.answer(room[0], world, room)
+
+    def answer(self, win: Tensor, world: World, room: tuple[Tensor, ...] = ()) -> tuple[Tensor, Tensor]:
+        """Mean and calibrated variance (B, 1, h, w) of gathered windows (B, 5, h, w): the mean over all turns."""
+        room = room or self._room(win.shape[0], win.shape[-1])
+        mean, var = room[3:5]
+        self._one_answer(win, world, room)
+        if self.turns == 1:
+            return mean, var
+        sums = mean.clone(), var.clone()
+        for number in range(1, self.turns):
+            self._one_answer(turned(win, number), world, room)
+            for total, one in zip(sums, (mean, var), strict=True):
+                total += turned_back(one, number)
+        for total, one in zip(sums, (mean, var), strict=True):
+            torch.div(total, self.turns, out=one)
+        return mean, var
+
+    def _one_answer(self, win: Tensor, world: World, room: tuple[Tensor, ...]) -> None:
+        """Mean and calibrated variance of windows as they lie, into `room`."""
+        _, features, local, mean, var, asked, workspace = room
         asked.fill_(WORLDS[world])
         precondition(win, asked, self.card.prior_var, features, local, workspace)
         raw = self.network(features)
@@ -219,11 +262,10 @@ class DiffusionPrior:
         if self._corrections is not None:
             found = self._corrections
             calibrate_(mean, var, win, local, found.levels, found.scales, found.factors[world], found.shifts[world])
-        return mean, var
 
-    def _room(self, batch: int) -> tuple[Tensor, ...]:
+    def _room(self, batch: int, side: int | None = None) -> tuple[Tensor, ...]:
         """Memory for windows, features, local statistics, mean, variance and worlds of a batch, and scratch."""
-        size = self.grid.size
+        size = side or self.grid.size
         win, local, mean, var, workspace = (
             torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1, SCRATCH)
         )

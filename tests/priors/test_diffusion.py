@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from gencosmo.errors import DeviceError, PriorError
+from gencosmo.errors import DeviceError, PriorError, UsageError
 from gencosmo.priors import list_priors, load_prior
+from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import SHIPPED, Calibration, Card
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.priors.turns import turned, turned_back
 from gencosmo.training.calibrate import LEVEL_EDGES, SCALE_EDGES
 from gencosmo.training.simulate import simulate_sky
 from gencosmo.windows import Canvas
@@ -128,6 +130,40 @@ def test_result_does_not_depend_on_company_or_threads(prior: DiffusionPrior) -> 
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(together[[2, 0, 1]], alone)
+
+
+def test_all_turns_of_a_window_give_the_turned_answer(prior: DiffusionPrior) -> None:
+    """The mean over the eight orientations turns with the window, exactly but for the order of the sum."""
+    z = sky(2)
+    noisy = z + torch.randn(z.shape, generator=Generator().manual_seed(4))
+    win = tile_windows(noisy, torch.ones_like(z), prior.card.prior_var)
+    every = prior.with_turns(8)
+    assert every.turns == 8 and prior.turns == 1 and every.network is prior.network
+    here = every.answer(win, "scene")
+    for number in range(8):
+        there = every.answer(turned(win, number), "scene")
+        for got, wanted in zip(there, here, strict=True):
+            torch.testing.assert_close(turned_back(got, number), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_turns_are_as_good_as_any_and_keep_what_is_exact(prior: DiffusionPrior) -> None:
+    z = sky()
+    noisy = z + torch.randn(z.shape, generator=Generator().manual_seed(6))
+    sigma = torch.ones_like(z)
+    sigma[:, 20:24] = 0
+    noisy[:, 20:24] = z[:, 20:24]
+    one, _ = denoised(prior, noisy, sigma)
+    many, var = denoised(prior.with_turns(8), noisy, sigma)
+    assert torch.allclose(many[:, 20:24], z[:, 20:24], rtol=1e-6, atol=1e-6)
+    assert bool((var[:, 20:24] == 0).all())
+    free = sigma > 0
+    assert float((many - z)[free].square().mean()) <= float((one - z)[free].square().mean()) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("turns", [0, 3, 16])
+def test_other_turns_are_refused(turns: int) -> None:
+    with pytest.raises(UsageError, match="expected one of 1, 2, 4, 8"):
+        load_prior("sky", "cpu", turns=turns)
 
 
 def test_windows_are_fixed_to_absolute_pixels(prior: DiffusionPrior) -> None:
