@@ -73,11 +73,10 @@ class Runner:
         falling = max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))
         for group in self.optimizer.param_groups:
             group["lr"] = Settings.rate * min(1, (self.step + 1) / 200) * falling
-        reach = Settings.reach_first * (Settings.reach_last / Settings.reach_first) ** min(1.0, progress / 0.66)
         task = view.task
         mean, var = predict(self.arm, self.network, view)
         mean, var = observed_moments(mean, var, task.z, task.sigma, task.noise)
-        loss = denoising_loss(mean, var, task.target, task.sigma, view.local[:, 3], task.supervised, reach)
+        loss = denoising_loss(mean, var, task.target, task.sigma, view.local[:, 3], task.supervised, Settings.reach)
         self.step += 1
         if torch.isfinite(loss.total):
             self.optimizer.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from gencosmo.training.artifacts import add_artifacts
 from gencosmo.training.cells import simulate_cells
 from gencosmo.training.data import TileSource
+from gencosmo.training.deepened import deepen
 from gencosmo.training.grain import correlated_noise
 from gencosmo.training.levels import Task, make_task, noise_map
 from gencosmo.training.masks import draw_holes
@@ -31,6 +32,8 @@ ARTIFACT_SHARE = 0.2
 """Share of the tiles in the frame world that carry a defect which is not masked."""
 GRAIN_SHARE = 0.5
 """Share of the simulated frames with correlated noise."""
+DEEP_SHARE = 0.25
+"""Share of the real tiles with something to see that are made deeper, `gencosmo.training.deepened`."""
 REAL_SCENE_SHARE = 0.3
 """Share of the real tiles with white noise that stand for the scene behind them."""
 
@@ -114,7 +117,11 @@ class SkyDraws:
         good = torch.ones_like(target, dtype=torch.bool)
         own = torch.zeros_like(target)
         if self.source is not None:
-            tiles, usable, white = (torch.from_numpy(x).to(self.device) for x in self.source.draw(self.real))
+            drawn = self.source.draw(self.real)
+            if self.simulate is simulate_sky:
+                # what was smoothed is no scene: its old noise is in it
+                drawn[2][deepen(*drawn[:2], self.source.rng, DEEP_SHARE)] = 0
+            tiles, usable, white = (torch.from_numpy(x).to(self.device) for x in drawn)
             behind = torch.rand(self.real, generator=self.generator, device=self.device) < self.scene_of_real
             behind &= white > 0
             level = torch.where(behind, white, torch.zeros_like(white))[:, None, None].expand_as(tiles)

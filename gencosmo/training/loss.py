@@ -2,8 +2,8 @@
 
 Squared error over the predicted variance, ``e^2 / V`` with ``V`` detached: a function of the input alone, never of the
 target, so the minimiser stays the conditional mean, and every pixel counts by how well it can be known. Beyond `reach`
-units the square turns linear, so that one unpredictable star does not set the gradient of a batch; the trainer raises
-`reach` until it hardly bites. The variance follows by Gaussian likelihood with the mean detached.
+units the square turns linear, so that one unpredictable star does not set the gradient of a batch (decision 0005). The
+variance follows by Gaussian likelihood with the mean detached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SURPRISE_LIMIT = 100.0
 """Squared residuals over the predicted variance count at most this much in the likelihood."""
 COUNT_FLOOR = 40.0
 """Tiles with fewer supervised pixels than this weigh less."""
-VAR_FLOOR = 1e-3
+VAR_FLOOR = 1e-4
 """Share of d^2 below which a predicted variance does not raise a pixel's weight any further."""
 
 

@@ -101,8 +101,7 @@ class Plan:
         own = replace(own, simulator=self.simulator or str(known.get("simulator", Settings.simulator)))
         if prior is not None:
             # a trained network does not need the mild start of a new one
-            reach = own.reach_last
-            own = replace(own, rate=FINE_RATE, real_share=FINE_SHARE, reach_first=reach, prior_var=prior.card.prior_var)
+            own = replace(own, rate=FINE_RATE, real_share=FINE_SHARE, prior_var=prior.card.prior_var)
         own = own if self.rate is None else replace(own, rate=self.rate)
         return own if self.real_share is None else replace(own, real_share=self.real_share)
 

@@ -39,6 +39,8 @@ class Settings:
         Where the simulated tiles come from, a name of `draws.SIMULATORS`.
     prior_var : float
         Variance of the prior, in squared network flux.
+    reach : float
+        Residuals beyond so many predicted standard deviations count by their size, no longer by its square.
     """
 
     minutes: float = 30.0
@@ -51,8 +53,7 @@ class Settings:
     simulator: str = "sky"
     prior_var: float = 900.0
     seed: int = 0
-    reach_first: float = 5.0
-    reach_last: float = 10.0
+    reach: float = 3.0
     average: float = 0.9995
     simulated_pool: int = 48
     pool_uses: int = 5
@@ -127,11 +128,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         settings = self.settings
-        share = min(1.0, self.progress() / 0.66)
-        reach = settings.reach_first * (settings.reach_last / settings.reach_first) ** share
         mean, var, rough = predict(self.network, task, settings)
         mean, var = observed_moments(mean, var, task.z, task.sigma, task.noise)
-        loss = denoising_loss(mean, var, task.target, task.sigma, rough, task.supervised, reach)
+        loss = denoising_loss(mean, var, task.target, task.sigma, rough, task.supervised, settings.reach)
         self.step += 1
         if not torch.isfinite(loss.total):
             return loss
