@@ -1,4 +1,4 @@
-"""Defects that nobody masked: bleed columns, amplifier edges, hot pixels beside the holes of real frames.
+"""Defects that nobody masked beside the holes: saturated stars, bleed columns, amplifier edges, hot pixels.
 
 They are part of the frame that is to be predicted. A prior that has not met them takes a bright column for the flank
 of a star and lets it spill into the hole next to it.
@@ -49,7 +49,23 @@ def tracks(tile: Float, rng: Rng) -> None:
     tile[mask] += _height(rng) * rng.gamma(2.0, 0.5, int(mask.sum())).astype(np.float32)
 
 
-KINDS = (bright_column, bright_column, edge, hot_pixels, tracks)
+def saturation(tile: Float, rng: Rng) -> None:
+    """A plateau where the tile is brightest, with bleed trails along the columns from some of it."""
+    level = np.float32(np.quantile(tile, rng.uniform(0.985, 0.9998)))
+    full = tile > level
+    if level - np.median(tile) < LOW:
+        return
+    view, lit = (tile.T, full.T) if rng.random() < 0.2 else (tile, full)
+    if rng.random() < 0.6:
+        for col in np.flatnonzero(lit.any(0)):
+            rows = np.flatnonzero(lit[:, col])
+            reach = rng.exponential(3.0 * rows.size)
+            lit[max(0, int(rows[0] - reach)) : int(rows[-1] + reach) + 1, col] = True
+    rough = 1 + rng.choice([0.0, 0.003, 0.03]) * rng.standard_normal(view.shape)
+    view[lit] = (level * rough)[lit].astype(np.float32)
+
+
+KINDS = (bright_column, bright_column, edge, hot_pixels, tracks, saturation, saturation)
 
 
 def add_artifacts(tiles: Float, rng: Rng, share: float) -> Float:

@@ -16,6 +16,9 @@ from torch import Generator, Tensor
 OVERSAMPLE = 2
 """Objects are rendered on a grid this much finer and binned, so that undersampled stars have true pixel shapes."""
 
+CROWDED, CUSPY = 0.15, 0.3
+"""Share of the frames with a crowded field; with galaxies that no PSF has blurred."""
+
 
 @dataclass(frozen=True)
 class Sky:
@@ -63,32 +66,76 @@ def _grid(size: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
     return axis[None, None, :, None], axis[None, None, None, :]
 
 
-def stars(dice: Dice, batch: int, size: int, count: int = 24) -> Tensor:
-    """Moffat stars of one PSF per frame (Moffat 1969), some with diffraction spikes; (B, H, W) oversampled."""
+@dataclass(frozen=True)
+class Blur:
+    """The point-spread functions of a batch of frames, Moffat's (1969), each sheared a little.
+
+    Attributes
+    ----------
+    alpha, beta : Tensor (B, 1, 1, 1)
+        Core width in pixels; slope of the wings.
+    shear : Tensor (B, 2)
+    """
+
+    alpha: Tensor
+    beta: Tensor
+    shear: Tensor
+
+    @classmethod
+    def draw(cls, dice: Dice, batch: int) -> Blur:
+        """From undersampled to well sampled, from steep to broad wings."""
+        fwhm, beta = dice.log_uniform(batch, 1, low=0.8, high=6.5), dice.uniform(batch, 1, low=1.8, high=5.0)
+        alpha = _expand(fwhm / (2 * torch.sqrt(2 ** (1 / beta) - 1)))
+        return cls(alpha, _expand(beta), 0.05 * dice.normal(batch, 2))
+
+    def profile(self, dy: Tensor, dx: Tensor) -> Tensor:
+        """Surface brightness of a star of unit flux, this far from it; (B, N, H, W)."""
+        e1, e2 = self.shear[:, 0, None, None, None], self.shear[:, 1, None, None, None]
+        radius2 = dx * dx * (1 + e1) + dy * dy * (1 - e1) + 2 * e2 * dx * dy
+        return (1 + radius2 / self.alpha**2) ** (-self.beta) * ((self.beta - 1) / (math.pi * self.alpha**2))
+
+    def of(self, image: Tensor) -> Tensor:
+        """Images (B, H, W) of the fine grid seen through it; what lies beyond the edge is as bright as the edge."""
+        border = image.shape[-1] // 4
+        padded = F.pad(image[:, None], (border,) * 4, mode="replicate")[:, 0]
+        side = padded.shape[-1]
+        away = torch.fft.fftfreq(side, d=1 / side, device=image.device) / OVERSAMPLE
+        kernel = self.profile(away[None, None, :, None], away[None, None, None, :])[:, 0]
+        kernel = kernel / kernel.sum((1, 2), keepdim=True)
+        seen = torch.fft.irfft2(torch.fft.rfft2(padded) * torch.fft.rfft2(kernel), s=(side, side))
+        return seen[:, border:-border, border:-border]
+
+
+def stars(dice: Dice, batch: int, size: int, blur: Blur, count: int = 24) -> Tensor:
+    """Stars of one PSF per frame, some with diffraction spikes; (B, H, W) oversampled."""
     rows, cols = _grid(size, dice.device)
-    fwhm = dice.log_uniform(batch, 1, low=0.8, high=6.5)
-    beta = dice.uniform(batch, 1, low=1.8, high=5.0)
-    alpha = _expand(fwhm / (2 * torch.sqrt(2 ** (1 / beta) - 1)))
-    shear = 0.05 * dice.normal(batch, 2)
     density = dice.log_uniform(batch, 1, low=1.0, high=count)
     lit = dice.uniform(batch, count) < density / count
     flux = 10 ** (dice.uniform(batch, count) ** 1.7 * 4.8 + 1.0) * lit
     row, col = (_expand(dice.uniform(batch, count, low=-4, high=size + 4)) for _ in range(2))
     dy, dx = rows - row, cols - col
-    e1, e2 = shear[:, 0, None, None, None], shear[:, 1, None, None, None]
-    radius2 = dx * dx * (1 + e1) + dy * dy * (1 - e1) + 2 * e2 * dx * dy
-    power = _expand(beta)
-    profile = (1 + radius2 / alpha**2) ** (-power) * ((power - 1) / (math.pi * alpha**2))
-    image = (profile * _expand(flux)).sum(1)
+    image = (blur.profile(dy, dx) * _expand(flux)).sum(1)
     spiked = dice.uniform(batch, 1, 1) < 0.25
     strength = _expand(flux) * _expand(dice.log_uniform(batch, 1, low=3e-4, high=6e-3))
     angle = _expand(dice.uniform(batch, 1, high=math.pi / 2))
     u, v = dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin()
-    width = alpha * 0.8
+    width = blur.alpha * 0.8
     spikes = strength * (
         torch.exp(-((u / width) ** 2)) / (1 + v.abs()) + torch.exp(-((v / width) ** 2)) / (1 + u.abs())
     )
     return image + torch.where(spiked, spikes.sum(1), torch.zeros_like(image))
+
+
+def crowd(dice: Dice, batch: int, size: int) -> Tensor:
+    """Points of a crowded field, before the PSF: up to one in three pixels, fluxes of a power law; (B, H, W) fine."""
+    side = size * OVERSAMPLE
+    crowded = dice.uniform(batch, 1, 1) < CROWDED
+    density = dice.log_uniform(batch, 1, 1, low=0.01, high=0.33) / OVERSAMPLE**2
+    lit = (dice.uniform(batch, side, side) < density) & crowded
+    # dN/dF of F^-slope, from a faintest flux up
+    faintest, slope = dice.log_uniform(batch, 1, 1, low=1.0, high=60.0), dice.uniform(batch, 1, 1, low=1.7, high=2.6)
+    flux = faintest * dice.uniform(batch, side, side, low=1e-4).pow(-1 / (slope - 1)).clamp(max=3e4)
+    return flux * lit * OVERSAMPLE**2
 
 
 def galaxies(dice: Dice, batch: int, size: int, count: int = 5) -> Tensor:
@@ -132,7 +179,11 @@ def simulate_sky(batch: int, size: int, generator: Generator, device: torch.devi
     noise as the unit.
     """
     dice = Dice(generator, device)
-    objects = stars(dice, batch, size) + galaxies(dice, batch, size)
+    blur = Blur.draw(dice, batch)
+    seen, cuspy = galaxies(dice, batch, size), dice.uniform(batch, 1, 1) < CUSPY
+    # unblurred galaxies stand for what is sharper than the stars of the frame
+    behind = crowd(dice, batch, size) + torch.where(cuspy, 0 * seen, seen)
+    objects = stars(dice, batch, size, blur) + blur.of(behind) + torch.where(cuspy, seen, 0 * seen)
     truth = F.avg_pool2d(objects[:, None], OVERSAMPLE)[:, 0] + clouds(dice, batch, size)
     slope = dice.normal(batch, 2) * dice.log_uniform(batch, 1, low=0.02, high=2.0)
     axis = torch.arange(size, device=device) / size - 0.5
