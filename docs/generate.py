@@ -135,6 +135,26 @@ own seed and its row in `GCM_PROV` (`GCMPLANE`), and `GCM_FILL` and `GCM_STD` ar
 of the same shape, or one plane for all; a noise plane for all stays as it is. Planes without any value are left alone,
 and told. `gencosmo.io.read` gives the whole cube as channels.
 
+## Denoised files
+
+`gencosmo denoise frame.fits -o out.fits` writes the file with the noise-free scene in place of every pixel: WCS, BUNIT,
+masks, tables and all other HDUs stay as above. Integers become float32 (float64 where that is not exact). Reference
+pixels and empty planes stay. `GCM_STD` holds the spread of every pixel, and so does the file's own noise plane;
+`GCM_FILL` and the survey's "estimated" bit mark masked pixels alone. Results wait on the disk of the output, in files
+without a name.
+
+The noise must be known: from the file's noise plane, `--ivar` or `--weight`, or from a camera:
+
+| option | noise of a pixel |
+|---|---|
+| `--noise 5` | the same everywhere |
+| `--noise estimate` | a photon law fitted to each plane, see [microscopy-noise.md](microscopy-noise.md) |
+| `--gain 4 --read-noise 2 --offset 0` | electrons per unit, electrons, value without light (minus a subtracted sky) |
+| `--noise file` | GAIN and RDNOISE of the header, for BUNIT in counts or electrons |
+
+A law from numbers is compared with the scatter of neighbouring pixels; `noise_doubt` warns when they differ by a factor
+of more than 1.4. The same options serve `inpaint --target scene`, `check`, `validate`, `score` and `super-resolve`.
+
 ## Outputs read again
 
 Pixels that `GCM_FILL` names carry the flag FILLED; they are not filled again unless a mask says so. A second run joins

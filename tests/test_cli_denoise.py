@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from astropy.io import fits
 from typer.testing import CliRunner
 
+from gencosmo.batch import OPS
 from gencosmo.cli import app
 from gencosmo.commands.reading import parse_camera, parse_numbers
 from gencosmo.errors import UsageError
-from gencosmo.io.stack_options import Camera
+from gencosmo.io.camera import Camera
 
+from .io.files import plain_file, stsci_file
 from .io.stacks import SIZE, filled, holes, mask_file, quick_task, values  # noqa: F401
 from .photon.scenes import cells, counted
 
@@ -113,11 +116,53 @@ def test_words_about_noise():
         assert caught.value.code == "bad_noise"
 
 
-def test_cameras_mean_nothing_for_fits(tmp_path):
-    from .io.files import damaged
+@pytest.fixture
+def halved(monkeypatch):
+    from .test_batch_denoise import halved as task
 
-    done = call("inpaint", damaged(tmp_path / "a.fits"), "-o", tmp_path / "b.fits", "--noise", "estimate", code=2)
-    assert "camera means nothing for a FITS file" in done.stderr
+    monkeypatch.setitem(OPS, "denoise", task)
+    monkeypatch.setattr("gencosmo.batch.job.prior_identity", str)
+
+
+def test_a_fits_file_is_denoised_in_one_command(tmp_path, halved):
+    path, out = stsci_file(tmp_path / "a.fits"), tmp_path / "b.fits"
+    done = call("denoise", path, "-o", out, "--report", tmp_path / "b.png", "--keep-samples", "--samples", 2, "--json")
+    assert "2240 pixels denoised, std," in done.stderr
+    (report,) = json.loads(done.stdout)["files"]
+    assert report["status"] == "done" and report["filled"] == 2240
+    with fits.open(out) as hdus:
+        assert [hdu.name for hdu in hdus if hdu.name.startswith("GCM")] == [
+            "GCM_FILL",
+            "GCM_STD",
+            "GCM_SAMP",
+            "GCM_PROV",
+        ]
+        assert hdus["GCM_PROV"].data["GCMTARG"][0] == "scene"
+    assert (tmp_path / "b.png").stat().st_size > 1000
+    assert "error[exists]" in call("denoise", path, "-o", out, code=2).stderr
+    assert "already done" in call("denoise", path, "-o", out, "--samples", 2, "--keep-samples", "--resume").stderr
+    assert "dry run" in call("denoise", path, "-o", tmp_path / "c.fits", "--dry-run").stderr
+
+
+def test_fits_without_noise_is_told_the_options_and_takes_them(tmp_path, halved):
+    path, out = plain_file(tmp_path / "a.fits"), tmp_path / "b.fits"
+    told = call("denoise", path, "-o", out, code=3).stderr
+    assert "error[no_noise]" in told and "--noise NUMBER" in told and "--noise estimate" in told
+    assert "does not say the GAIN" in call("denoise", path, "-o", out, "--noise", "file", code=3).stderr
+    assert "5 for every pixel" in call("denoise", path, "-o", out, "--noise", 5).stderr
+    more = ["--gain", 4, "--read-noise", 2, "--offset", 0, "--passes", 2, "--overwrite"]
+    assert "gain 4, read noise 2, offset 0 (told)" in call("denoise", path, "-o", out, *more).stderr
+    assert "means nothing for a FITS file" in call("denoise", path, "-o", out, "--depths", 1, code=2).stderr
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((9, 9), np.uint8))
+    mixed = ["denoise", path, tmp_path / "a.tif", "-o", tmp_path / "out", "--prior", "sky"]
+    assert "run them apart, or give --noise" in call(*mixed, code=2).stderr
+
+
+def test_cameras_are_for_fits_as_well(tmp_path):
+    """`check` shows what would be taken."""
+    path = plain_file(tmp_path / "a.fits")
+    assert "gain 4, read noise 2" in call("check", path, "--gain", 4, "--read-noise", 2, "--offset", 0).stdout
+    assert "channels means nothing for a FITS" in call("check", path, "--channels", 0, code=2).stderr
 
 
 def test_images_too_poor_for_a_fit_say_so(tmp_path):

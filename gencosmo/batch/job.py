@@ -69,7 +69,27 @@ def _denoise(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     from gencosmo.tasks.inpaint import denoise
 
     result: Result = denoise(image, **_common(job, seed, hooks))
+    for _ in range(job.passes - 1):
+        result = denoise(_seen_again(image, result), **_common(job, seed, hooks))
     return result
+
+
+def _seen_again(image: Image, first: Result) -> Image:
+    """With the variance of the light that a pass found: its law at the mean, where the pass has looked."""
+    from gencosmo.photon import with_noise
+
+    laws = image.meta.get("laws")
+    if not laws or image.ivar is None:
+        raise UsageError(
+            "a second pass needs the law of the camera, and the noise of the image is told pixel by pixel",
+            code="bad_noise",
+            hint="--noise estimate or file, or --gain and --read-noise; or one pass",
+        )
+    ivar, core = image.ivar.copy(), image.meta.get("core", ...)
+    better = with_noise(image, laws, level=first.mean.reshape(image.shape)).ivar
+    assert better is not None
+    ivar[core] = better[core]
+    return image.replace(ivar=ivar)
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,8 @@ EVERYWHERE = ("denoise",)
 @dataclass(frozen=True)
 class Job:
     """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
-    accepted; `finer` belongs to the operation `super_resolve`.
+    accepted; `finer` belongs to the operation `super_resolve`; `passes`, of `denoise`: from the second on the variance
+    is that of the light which the pass before found.
     """
 
     op: str = "inpaint"
@@ -128,6 +149,7 @@ class Job:
     read: ReadOptions = field(default_factory=ReadOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
     finer: Finer | None = None
+    passes: int = 1
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -136,6 +158,7 @@ class Job:
             raise UsageError(f"target is {self.target!r}, expected frame or scene")
         _within("samples", self.samples, 0, 4096)
         _within("seed", self.seed, 0, 2**64 - 1)
+        _within("passes", self.passes, 1, 8)
         if self.steps is not None:
             _within("steps", self.steps, 2, 4096)
         if not 0 < self.max_fill <= 1:
@@ -159,6 +182,8 @@ class Job:
             "compress": self.write.compress,
             "files": sorted(other.sha256() for other in companions),
         }
+        if self.passes > 1:
+            words["passes"] = self.passes
         if self.finer is not None:
             words["finer"] = str(replace(self.finer, psf=os.path.basename(self.finer.psf or "")))
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]

@@ -20,13 +20,17 @@ from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.provenance import package_version
 from gencosmo.io.registry import format_of, open_session
 from gencosmo.io.session import Session
-from gencosmo.io.stack_options import StackRead
 from gencosmo.result import Result
 
 __all__ = ["STRICT", "process_file", "run_file"]
 
 STRICT = ("out_of_domain", "hole_too_large")
 """Warnings that `strict` turns into errors: the prior was not validated for what it did."""
+
+NO_NOISE = (
+    "--noise NUMBER (standard deviation of a pixel), --noise estimate (photon noise fitted to the image), --gain and "
+    "--read-noise, --ivar FILE, or --weight FILE --weight-type rms"
+)
 
 
 def process_file(
@@ -42,6 +46,7 @@ def process_file(
     device: str = "auto",
     max_fill: float = 0.6,
     strict: bool = False,
+    passes: int = 1,
     read: ReadOptions | None = None,
     write: WriteOptions | None = None,
     resume: bool = False,
@@ -62,6 +67,8 @@ def process_file(
         Largest share of masked pixels in a channel.
     strict : bool
         Refuse what the prior was not validated for, instead of warning.
+    passes : int
+        Of `denoise`: with 2 the variance is taken once more, at the light that the first pass found.
     read, write : ReadOptions, WriteOptions
         How to understand the input, and how to write.
     resume : bool
@@ -92,6 +99,7 @@ def process_file(
         device=device,
         max_fill=max_fill,
         strict=strict,
+        passes=passes,
         read=read or ReadOptions(),
         write=write or WriteOptions(),
     )
@@ -168,6 +176,8 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
             _warn(f"{label}: nothing to fill (0 masked pixels)", "nothing_to_fill")
         return
     session.check(unit, image, job.max_fill)
+    if job.op in EVERYWHERE and image.ivar is None:
+        raise InputError(f"{label}: the noise of the pixels is not known", code="no_noise", hint=NO_NOISE)
     if dry_run:
         return
     key = session.plane_hash(unit)
@@ -235,24 +245,29 @@ def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
 
 def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result) -> dict[str, str]:
     known: Mapping[str, Any] = result.provenance
-    camera = job.read.camera if isinstance(job.read, StackRead) else None
-    return ({} if camera is None else {"GCMNOISE": str(camera)}) | {
-        "GCMVERS": package_version(),
-        "GCMOP": job.op,
-        "GCMMODEL": str(known.get("prior", job.prior)),
-        "GCMHASH": str(known.get("prior_hash", known.get("hash", ""))),
-        "GCMSEED": str(job.seed),
-        "GCMPSEED": str(seed),
-        "GCMSAMP": str(job.samples),
-        "GCMSTEP": str(known.get("steps", job.steps or "")),
-        "GCMTARG": job.target,
-        "GCMRUN": job.digest(session.companions),
-        "GCMPARNT": session.fingerprint.sha256(),
-        "GCMOF": session.name(unit),
-        "GCMCOMP": job.write.compress,
-        "GCMFIND": ",".join(job.read.find),
-        "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-    }
+    camera = job.read.camera
+    passes = {"GCMPASS": str(job.passes)} if job.passes > 1 else {}
+    return (
+        passes
+        | ({} if camera is None else {"GCMNOISE": str(camera)})
+        | {
+            "GCMVERS": package_version(),
+            "GCMOP": job.op,
+            "GCMMODEL": str(known.get("prior", job.prior)),
+            "GCMHASH": str(known.get("prior_hash", known.get("hash", ""))),
+            "GCMSEED": str(job.seed),
+            "GCMPSEED": str(seed),
+            "GCMSAMP": str(job.samples),
+            "GCMSTEP": str(known.get("steps", job.steps or "")),
+            "GCMTARG": result.target,
+            "GCMRUN": job.digest(session.companions),
+            "GCMPARNT": session.fingerprint.sha256(),
+            "GCMOF": session.name(unit),
+            "GCMCOMP": job.write.compress,
+            "GCMFIND": ",".join(job.read.find),
+            "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        }
+    )
 
 
 def _check_finished(session: Session, report: FileReport, job: Job) -> None:

@@ -29,6 +29,7 @@ from gencosmo.cli.options import (
     Profile,
     Progress,
     ReadNoise,
+    Region,
     Times,
     Weight,
     WeightType,
@@ -44,9 +45,6 @@ Normals = Annotated[
 Detector = Annotated[str | None, typer.Option(metavar="FILE", help="A detector fitted before, instead of --normals.")]
 SaveDetector = Annotated[str | None, typer.Option(metavar="FILE", help="Keep the fitted detector (.safetensors).")]
 Tile = Annotated[int, typer.Option(help="Side of the tiles, in pixels.")]
-Region = Annotated[
-    str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Only these rows and columns, ends not included.")
-]
 Resume = Annotated[bool, typer.Option("--resume", help="Keep passes on disk, and go on from those of a killed run.")]
 
 

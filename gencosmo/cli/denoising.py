@@ -1,6 +1,10 @@
-"""`gencosmo denoise`: the light behind noisy stacks."""
+"""`gencosmo denoise`: the light behind noisy images."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
 
 from gencosmo.cli.options import (
     AsJson,
@@ -20,6 +24,7 @@ from gencosmo.cli.options import (
     Ivar,
     KeepSamples,
     Mask,
+    MaskPlanes,
     MaxFill,
     MaxPixels,
     Ngff,
@@ -27,6 +32,7 @@ from gencosmo.cli.options import (
     Offset,
     Out,
     Overwrite,
+    Profile,
     Progress,
     ReadNoise,
     Report,
@@ -53,11 +59,16 @@ def denoise(
     offset: Offset = None,
     read_noise: ReadNoise = None,
     illumination: Illumination = None,
+    passes: Annotated[
+        int, typer.Option(help="With 2 the variance is taken once more, at the light that the first pass found.")
+    ] = 1,
     mask: Mask = None,
     ivar: Ivar = None,
     weight: Weight = None,
     weight_type: WeightType = "weight",
     hdu: Hdu = None,
+    profile: Profile = "auto",
+    mask_planes: MaskPlanes = None,
     grow: Grow = None,
     find: Find = None,
     channels: Channels = None,
@@ -83,9 +94,10 @@ def denoise(
     progress: Progress = "auto",
     debug: Debug = False,
 ) -> None:
-    """Estimate the light behind every pixel of TIFF and OME-Zarr files; the output is float32, with its spread.
+    """Estimate the noise-free light behind every pixel; the output is in floats, with the spread of every pixel.
 
-    The noise is what the file says of its camera, unless --noise, --gain, --ivar or --weight say more.
+    The noise is what the file says: its noise plane, or its camera in TIFF and OME-Zarr; unless --noise, --gain, --ivar
+    or --weight say more.
     """
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
@@ -93,10 +105,10 @@ def denoise(
         from gencosmo.commands.reading import prior_for, read_options, write_options
 
         read = read_options(
-            hdu=hdu, profile="auto", mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
-            mask_planes=None, grow=grow, find=find, max_pixels=max_pixels,
+            hdu=hdu, profile=profile, mask=mask, ivar=ivar, weight=weight, weight_type=weight_type,
+            mask_planes=mask_planes, grow=grow, find=find, max_pixels=max_pixels,
             channels=channels, times=times, depths=depths, axes=axes, saturation=saturation, illumination=illumination,
-            camera=camera_for(noise, gain, offset, read_noise, told=bool(ivar or weight)),
+            camera=camera_for(inputs, noise, gain, offset, read_noise, told=bool(ivar or weight)),
         )  # fmt: skip
         job = Job(
             op="denoise",
@@ -108,6 +120,7 @@ def denoise(
             device=device,
             max_fill=max_fill,
             strict=strict,
+            passes=passes,
             read=read,
             write=write_options(ngff, overwrite=overwrite, samples=keep_samples),
         )

@@ -23,20 +23,25 @@ Channels = Annotated[
 ]
 Times = Annotated[str | None, typer.Option(metavar="0:10", help="TIFF, OME-Zarr: only these times.")]
 Depths = Annotated[str | None, typer.Option(metavar="3,5", help="TIFF, OME-Zarr: only these depths (z).")]
-Gain = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: electrons per grey level of the camera.")]
-Offset = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: grey level without light.")]
-ReadNoise = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: read noise of the camera, in electrons.")]
+Gain = Annotated[float | None, typer.Option(help="Electrons per grey level (unit of the image) of the camera.")]
+Offset = Annotated[
+    float | None, typer.Option(help="Grey level without light; where the sky was subtracted, minus that sky.")
+]
+ReadNoise = Annotated[float | None, typer.Option(help="Read noise of the camera, in electrons.")]
 Noise = Annotated[
     str | None,
     typer.Option(
         metavar="estimate|file|NUMBER",
-        help="TIFF, OME-Zarr: photon noise fitted to the image, or of the camera that the file names; "
+        help="Photon noise fitted to the image, or of the camera that the file names (FITS: GAIN, RDNOISE); "
         "or the standard deviation of every pixel.",
     ),
 ]
 Illumination = Annotated[
     int | None,
     typer.Option(metavar="ORDER", help="TIFF, OME-Zarr: uneven light, as a surface of this order (0 to 6)."),
+]
+Region = Annotated[
+    str | None, typer.Option(metavar="Y0:Y1,X0:X1", help="Only these rows and columns, ends not included.")
 ]
 Axes = Annotated[str | None, typer.Option(metavar="ZCYX", help="TIFF, OME-Zarr: what the stored axes are.")]
 Saturation = Annotated[float | None, typer.Option(help="TIFF, OME-Zarr: value from which a pixel is saturated.")]

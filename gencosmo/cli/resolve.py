@@ -63,7 +63,7 @@ def super_resolve(
         str | None,
         typer.Option(
             metavar="NUMBER|estimate|file",
-            help="Standard deviation of a pixel, for files that bring no noise. TIFF, OME-Zarr: or photon noise fitted "
+            help="Standard deviation of a pixel, for files that bring no noise; or photon noise fitted "
             "to the image, or of the camera that the file names.",
         ),
     ] = None,

@@ -1,29 +1,51 @@
-"""`gencosmo denoise`: stacks through `gencosmo.batch`, pictures and words."""
+"""`gencosmo denoise`: files through `gencosmo.batch`, pictures and words."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from gencosmo.batch import FileReport, Job
 from gencosmo.commands.inpaint import Pictures
 from gencosmo.commands.reading import parse_camera
 from gencosmo.commands.runs import Run, Task, run_files
-from gencosmo.io.stack_options import Camera
+from gencosmo.errors import UsageError
+from gencosmo.io.camera import Camera
+from gencosmo.io.registry import named_format
 
 __all__ = ["Run", "camera_for", "run_denoise"]
 
 
 def camera_for(
-    noise: str | None, gain: float | None, offset: float | None, read_noise: float | None, *, told: bool
+    inputs: Sequence[str],
+    noise: str | None,
+    gain: float | None,
+    offset: float | None,
+    read_noise: float | None,
+    *,
+    told: bool,
 ) -> Camera | None:
-    """The camera that the options name; without any, and without a noise image (`told`), the one the file names.
+    """The camera that the options name; without any, and without a noise image (`told`), the one the files name.
+
+    FITS files have noise planes and need none.
 
     Raises
     ------
     UsageError
-        `bad_noise`.
+        `bad_noise`; also when some inputs would need a camera, and others not.
     """
-    if noise is None and gain is None and not told:
-        noise = "file"
-    return parse_camera(noise, gain, offset, read_noise)
+    if noise is not None or gain is not None or told:
+        return parse_camera(noise, gain, offset, read_noise)
+    formats = [named_format(path) for path in inputs]
+    planes = {found is None or found.name == "fits" for found in formats}
+    if len(planes) > 1:
+        raise UsageError(
+            "FITS files and stacks are denoised together, and nothing is said about their noise",
+            code="bad_noise",
+            hint="run them apart, or give --noise",
+        )
+    if planes == {True}:
+        return parse_camera(noise, gain, offset, read_noise)
+    return parse_camera("file", gain, offset, read_noise)
 
 
 def run_denoise(run: Run, job: Job) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 from gencosmo.commands.inpaint import parse_grow
 from gencosmo.errors import UsageError
 from gencosmo.finders import check_finders
+from gencosmo.io.camera import Camera
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.ngff import check_version
 from gencosmo.io.registry import named_format
-from gencosmo.io.stack_options import Camera, StackRead, StackWrite
+from gencosmo.io.stack_options import StackRead, StackWrite
 
 __all__ = [
     "noise_or_camera",
@@ -63,6 +64,7 @@ def read_options(
     grow: str | None,
     find: str | None,
     max_pixels: int | None,
+    camera: Camera | None = None,
     **stack: Any,
 ) -> ReadOptions:
     """Return the options; the arguments are the texts that the user typed, `stack` those of :func:`stack_words`.
@@ -85,6 +87,7 @@ def read_options(
         grow=parse_grow(grow),
         find=parse_find(find),
         limits=Limits() if max_pixels is None else Limits(pixels=max_pixels, unpacked=32 * max_pixels),
+        camera=camera,
     )
     words = stack_words(**stack)
     if all(value is None for value in words.values()):
@@ -101,7 +104,6 @@ def stack_words(
     axes: str | None = None,
     saturation: float | None = None,
     illumination: int | None = None,
-    camera: Camera | None = None,
 ) -> dict[str, Any]:
     """Return what only files with axes have, as `StackRead` takes it."""
     return {
@@ -111,7 +113,6 @@ def stack_words(
         "axes": axes,
         "saturation": saturation,
         "illumination": illumination,
-        "camera": camera,
     }
 
 

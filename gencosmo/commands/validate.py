@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gencosmo.commands.console import note, print_json, print_warning, progress_display, stop_on_signal
-from gencosmo.io import read
 from gencosmo.io.atomic import check_output
-from gencosmo.io.fits import ReadOptions
+from gencosmo.io.axes import Section
+from gencosmo.io.fits import ReadOptions, read_fits
+from gencosmo.io.registry import format_of
+from gencosmo.io.stack_format import read_stack
 from gencosmo.tasks.figures import FillerFigures, KindFigures, Validation
 from gencosmo.tasks.validate import validate
 
@@ -33,12 +35,13 @@ def run_validate(
     options: ReadOptions,
     asked: Asked,
     *,
+    region: Section | None = None,
     picture: str | None = None,
     overwrite: bool = False,
     as_json: bool = False,
     progress: str = "auto",
 ) -> Validation:
-    """Read, validate, tell.
+    """Read (rows and columns of `region`, or all), validate, tell.
 
     Raises
     ------
@@ -47,11 +50,8 @@ def run_validate(
     """
     if picture is not None:
         check_output(picture, overwrite=overwrite, inputs=[path])
-    image = read(
-        path, hdu=options.hdu, profile=options.profile, mask=options.mask, ivar=options.ivar, weight=options.weight,
-        weight_type=options.weight_type, mask_planes=options.mask_planes, grow=options.grow, find=options.find,
-        max_pixels=options.limits.pixels,
-    )  # fmt: skip
+    reads = read_fits if format_of(path).name == "fits" else read_stack
+    image = reads(path, options, region)
     name = os.path.basename(path)
     with stop_on_signal() as cancel, progress_display(progress, name) as shown:
         found = validate(image, progress=shown, cancel=cancel, **vars(asked))

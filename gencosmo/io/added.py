@@ -24,7 +24,8 @@ _STORED = {8: "u1", 32: ">i4", -32: ">f4"}
 
 
 def added_planes(file: FitsFile, items: Sequence[Filled], version: int, *, packed: bool) -> Iterator[bytes]:
-    """Yield GCM_FILL (1 filled, + 2 hole too large, + 4 prior out of its domain), GCM_STD, and when there are some
+    """Yield GCM_FILL (1 filled, + 2 hole too large, + 4 prior out of its domain; 0 where a good pixel was denoised),
+    GCM_STD, and when there are some
     GCM_FLAG (causes that finders gave) and GCM_SAMP, for all planes of one science HDU.
 
     Where this run filled nothing the values of an earlier run stay; causes of both runs are joined.
@@ -60,7 +61,8 @@ def _hdu(
     """One HDU, made plane by plane."""
     science = items[0].layout.science
     before = earlier_plane(file, science, name)
-    planes = _planes(file, items, before, dtype, values, join=name == "GCM_FLAG")
+    join = name == "GCM_FLAG" or (name == "GCM_FILL" and items[0].everywhere)
+    planes = _planes(file, items, before, dtype, values, join=join)
     shape = _shape(items)
     yield from _written(image_cards(dtype, shape, name, version=version, more=words), planes, shape, packed)
 

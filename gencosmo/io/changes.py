@@ -54,10 +54,9 @@ def part_changes(parts: Sequence[PlaneRef]) -> list[Change]:
     def change(mine: int, pixels: Pixels, number: int | None, item: Filled | None) -> Pixels:
         if item is None:
             return pixels
-        where = item.where
-        share = variance_shares([load(ref.file, ref.hdu, plane=number) for ref in parts], where)[mine]
+        share = variance_shares([load(ref.file, ref.hdu, plane=number) for ref in parts], item.holes)[mine]
         values = to_kind(item.std.astype(np.float64), "variance") * share
-        return patched(pixels, where, pixels.encode(values))
+        return patched(pixels, item.where, pixels.encode(values))
 
     return [partial(change, mine) for mine in range(len(parts))]
 
@@ -69,6 +68,6 @@ def quality_change(planes: MaskPlanes, *, clear: bool) -> Change:
         if item is None:
             where = np.zeros(pixels.planes().shape[-2:], np.bool_)
             return flag_estimated(pixels, where, planes, clear=clear)
-        return flag_estimated(pixels, item.where, planes, clear=clear)
+        return flag_estimated(pixels, item.holes, planes, clear=clear)
 
     return change

@@ -18,6 +18,7 @@ from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.finders import find_defects
 from gencosmo.flags import FILL_BITS, bits, count
 from gencosmo.image import Image, shape_text
+from gencosmo.io.camera import Camera
 from gencosmo.io.cards import Cards
 from gencosmo.io.companion import open_companion
 from gencosmo.io.decode import decode_together, recall
@@ -41,7 +42,8 @@ class ReadOptions:
     what the profile finds (`mask`: in addition). `weight_type`: what `weight` holds, one of std (rms),
     variance, ivar, weight. `mask_planes`: names of the survey's planes to fill instead of the profile's
     choice. `grow`: pixels to widen a flag by, `{"SATURATED": 3}`. `find`: finders for defects that no mask names
-    (`gencosmo.finders`); they run before flags are widened.
+    (`gencosmo.finders`); they run before flags are widened. `camera`: the noise of every pixel, instead of a noise
+    image.
     """
 
     hdu: str | int | None = None
@@ -54,6 +56,11 @@ class ReadOptions:
     grow: Mapping[str, int] = field(default_factory=dict)
     find: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    camera: Camera | None = None
+
+    def beyond_fits(self) -> str:
+        """Return the names of the options that are set and mean nothing for FITS, for messages."""
+        return ""
 
 
 def read_fits(path: str, options: ReadOptions | None = None, section: Section | None = None) -> Image:
@@ -101,6 +108,10 @@ def with_data(file: FitsFile, layouts: Sequence[Layout]) -> list[Layout]:
 
 def whole_layouts(file: FitsFile, options: ReadOptions) -> list[Layout]:
     """Return the science images to read, with the planes of other files that the user named put in."""
+    if beyond := options.beyond_fits():
+        raise UsageError(f"{beyond} means nothing for a FITS file", hint="it is for TIFF, OME-Zarr, PNG, JPEG")
+    if options.camera is not None and (options.ivar or options.weight):
+        raise UsageError("a noise image and a camera's noise are both given", hint="a pixel has one noise: name one")
     profile = options.profile
     if profile == "auto" and options.weight and not options.ivar:
         profile = "weight" if not _has_planes(file) else "auto"
@@ -175,7 +186,12 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     if section is not None:
         row, col = image.origin
         image = image.replace(origin=(row + (section[0].start or 0), col + (section[1].start or 0)))
-    return _grown(image, options.grow) if options.grow or options.find else image
+    image = _grown(image, options.grow) if options.grow or options.find else image
+    if options.camera is None:
+        return image
+    from gencosmo.io.fits_noise import with_camera  # photon statistics bring SciPy
+
+    return with_camera(image, options.camera)
 
 
 def _distrust(flags: NDArray[np.uint32]) -> None:

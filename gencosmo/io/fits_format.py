@@ -13,7 +13,7 @@ from gencosmo.image import Image
 from gencosmo.io.atomic import write_atomic
 from gencosmo.io.build import empty_primary, flag_cards, image_hdu
 from gencosmo.io.cards import Value
-from gencosmo.io.filled import keep_filled, split_planes
+from gencosmo.io.filled import keep_filled, only_fills, split_planes
 from gencosmo.io.fits import ReadOptions, read_fits, read_plane, whole_layouts
 from gencosmo.io.fits_write import WriteOptions, write_filled
 from gencosmo.io.hdus import Limits, open_fits
@@ -49,8 +49,12 @@ def _write_like(path: str, result: Result, like: str, image: Image | None, overw
         image = read_plane(file, layout, options) if image is None else image
         known = result.provenance
         words = {"GCMMODEL": str(known.get("prior", "")), "GCMSEED": str(known.get("seed", ""))}
+        denoised = result.filled is not None and result.anomaly_map is None and not only_fills(result)
         samples = result.samples is not None
-        done = [keep_filled(*one, words, samples=samples) for one in split_planes(layout, image, result)]
+        done = [
+            keep_filled(*one, words, samples=samples, everywhere=denoised)
+            for one in split_planes(layout, image, result)
+        ]
         write_filled(file, done, path, WriteOptions(overwrite=overwrite))
 
 

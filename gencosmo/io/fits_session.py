@@ -1,15 +1,17 @@
 """FITS as `batch` sees it: every science plane, and of a cube every plane of it, is a unit.
 
-Results wait in memory as filled pixels only.
+Results wait in memory as filled pixels only; those of every pixel (denoising) on disk.
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from types import TracebackType
 
-from gencosmo.errors import UsageError
+from gencosmo.errors import GencosmoWarning
 from gencosmo.image import Image, require_signal
 from gencosmo.io.atomic import check_output
 from gencosmo.io.filled import Filled, keep_filled
@@ -20,7 +22,6 @@ from gencosmo.io.layout import Layout
 from gencosmo.io.partners import check_partners
 from gencosmo.io.provenance import read_provenance
 from gencosmo.io.session import Fingerprint
-from gencosmo.io.stack_options import StackRead
 from gencosmo.result import Result
 
 __all__ = ["FitsSession", "open_session"]
@@ -34,8 +35,6 @@ def open_session(path: str, options: ReadOptions) -> FitsSession:
     InputError, UsageError
         See `gencosmo.io.fits`; also when options are given that mean nothing for FITS.
     """
-    if isinstance(options, StackRead) and options.words():
-        raise UsageError(f"{options.words()} means nothing for a FITS file", hint="it is for TIFF, OME-Zarr, PNG, JPEG")
     return FitsSession(open_fits(path, options.limits), options)
 
 
@@ -53,7 +52,7 @@ class FitsSession:
         self.profile = self._layouts[0].profile
         self.quiet = any(layout.plane is not None for layout in self._layouts)
         self._done: list[Filled] = []
-        self._out, self._write = "", WriteOptions()
+        self._out, self._write, self._everywhere = "", WriteOptions(), False
 
     def __enter__(self) -> FitsSession:
         return self
@@ -87,13 +86,11 @@ class FitsSession:
         check_partners(self._file, out, overwrite=options.overwrite)
 
     def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool, everywhere: bool = False) -> None:
-        """Nothing is prepared: results wait in memory."""
-        if everywhere:
-            raise UsageError(
-                f"{self.path} is FITS: only masked pixels of it are written anew",
-                hint="gencosmo.denoise and gencosmo.write make a new file of a Result; or --target scene of inpaint",
-            )
-        self._out, self._write = out, options
+        """Nothing is prepared: results wait in memory, or without a name on the disk of the output."""
+        self._out, self._write, self._everywhere = out, options, everywhere
+        if everywhere and any(row.get("GCMOP") == "denoise" for row in read_provenance(self._file)):
+            text = f"{self.path} was denoised before: what it has of noise is the spread of an estimate"
+            warnings.warn(GencosmoWarning(text, code="denoised"), stacklevel=2)
 
     def pending(self, unit: Layout) -> bool:
         """A plane is always computed."""
@@ -117,7 +114,11 @@ class FitsSession:
 
     def keep(self, unit: Layout, image: Image, result: Result, provenance: Mapping[str, str]) -> int:
         """See `gencosmo.io.filled.keep_filled`."""
-        kept = keep_filled(unit, image, result, provenance, samples=self._write.samples)
+        folder = os.path.dirname(os.path.abspath(self._out))
+        kept = keep_filled(
+            unit, image, result, provenance,
+            samples=self._write.samples, everywhere=self._everywhere, folder=folder,
+        )  # fmt: skip
         self._done.append(kept)
         return kept.count
 

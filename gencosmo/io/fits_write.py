@@ -3,7 +3,8 @@
 Every HDU that is not touched is copied byte for byte. In the science HDU, the noise plane and the mask plane
 only the filled pixels change, in the stored type of that plane: integers stay integers (a filled pixel is
 rounded to the nearest step; its spread is in GCM_STD), so that all other pixels are the input's bit for bit.
-With `floating` an integer image is written as float32 or float64, whichever holds all its values exactly.
+With `floating`, and where every pixel is an estimate (denoising), an integer image is written as float32 or float64,
+whichever holds all its values exactly.
 
 A tile-compressed plane that changes is written tile-compressed without loss (GZIP_2): compressing it again with
 loss would change pixels that nobody asked to change. Planes are made when their turn to be written comes, so that
@@ -194,7 +195,8 @@ class _Edits:
         layout, options = items[0].layout, self.options
         science = PlaneRef(self.file, layout.science)
         self._tell(items)
-        wide = options.floating and load(self.file, layout.science, plane=layout.plane).is_integer
+        floats = options.floating or items[0].everywhere
+        wide = floats and load(self.file, layout.science, plane=layout.plane).is_integer
         self._add(science, items, science_change(science, wide=wide), history_of(_told(items)))
         if layout.noise is not None and self._own(layout, layout.noise):
             self._add(layout.noise, items, noise_change(layout.noise_kind))
@@ -222,7 +224,7 @@ class _Edits:
         layout, options = items[0].layout, self.options
         hdu = layout.science
         pixels = load(self.file, hdu, plane=layout.plane)
-        if pixels.is_integer and not options.floating:
+        if pixels.is_integer and not (options.floating or items[0].everywhere):
             warn_coarse(pixels, items[0].std)
         packing = packing_of(hdu, pixels.stored, options.compress)
         if options.compress == "auto" and packing == "gzip":

@@ -80,7 +80,8 @@ def _joined(reader: StackReader, section: Section | None) -> Image:
     noise = [image.ivar for image in images if image.ivar is not None]
     light = [image.background for image in images if image.background is not None]
     cameras = {(image.gain, image.read_noise) for image in images}
-    names = stack.details.channel_names
+    laws = tuple(law for image in images for law in image.meta.get("laws", ()))
+    told = {"rgb": stack.axes.samples > 1, "channel_names": stack.details.channel_names}
     return first.replace(
         background=np.concatenate([np.asarray(one, np.float32) for one in light]) if light else None,
         gain=first.gain if len(cameras) == 1 else None,
@@ -89,5 +90,5 @@ def _joined(reader: StackReader, section: Section | None) -> Image:
         flags=np.concatenate([image.flags for image in images if image.flags is not None]),
         ivar=np.concatenate(noise) if noise else None,
         planar=False,
-        meta=dict(first.meta) | {"rgb": stack.axes.samples > 1, "channel_names": names},
+        meta=dict(first.meta) | told | ({"laws": laws} if laws else {}),
     )

@@ -85,8 +85,8 @@ class StackReader:
                 self.mask = Companion("mask", options.mask, stack, asked.axes)
             if options.ivar or options.weight:
                 self.noise = Companion("noise", options.ivar or options.weight or "", stack, asked.axes)
-            if asked.camera is not None:
-                self.camera = CameraNoise(stack, asked.camera, self.planes, self._good)
+            if options.camera is not None:
+                self.camera = CameraNoise(stack, options.camera, self.planes, self._good)
             if asked.illumination is not None:
                 check_order(asked.illumination)
                 self.surfaces = Surfaces(stack, asked.illumination, self._good)
@@ -197,7 +197,7 @@ def _check_options(options: ReadOptions) -> None:
         raise UsageError("mask planes are for FITS files", code="mask_planes", hint="give --mask FILE")
     if options.ivar and options.weight:
         raise UsageError("--ivar and --weight are both given", hint="a pixel has one noise: name one of them")
-    if (options.ivar or options.weight) and isinstance(options, StackRead) and options.camera is not None:
+    if (options.ivar or options.weight) and options.camera is not None:
         raise UsageError("a noise image and a camera's noise are both given", hint="a pixel has one noise: name one")
     if options.weight and options.weight_type not in NOISE:
         raise UsageError(

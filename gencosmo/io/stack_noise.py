@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from gencosmo.errors import GencosmoWarning, InputError
 from gencosmo.image import Image
 from gencosmo.io.axes import Plane, Section
+from gencosmo.io.camera import Camera, law_words
 from gencosmo.io.camera_words import camera_words
 from gencosmo.io.stack import Stack
-from gencosmo.io.stack_options import Camera
 from gencosmo.photon import Illumination, PhotonNoise, fit_illumination, fit_law, with_noise
 
 __all__ = ["CameraNoise", "Surfaces"]
@@ -96,8 +96,8 @@ class CameraNoise:
             told = f"{self.camera.std:g} for every pixel"
             return image.replace(ivar=ivar, meta=dict(image.meta) | {"noise_source": told})
         law = self.law(channel)
-        gain = f"gain {law.gain:.4g}, read noise {law.read_noise:.3g}, offset {law.offset:.4g}"
-        words = {"noise_source": f"{gain} ({self.camera.source})"}
+        told = law_words(law.gain, law.read_noise, law.offset, self.camera.source)
+        words = {"noise_source": told, "laws": (law,)}
         return with_noise(image.replace(meta=dict(image.meta) | words), law)
 
 

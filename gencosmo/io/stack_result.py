@@ -16,6 +16,7 @@ from gencosmo.errors import InputError, UsageError
 from gencosmo.image import Image
 from gencosmo.io.axes import Axes, Plane, Section
 from gencosmo.io.blocks import Block
+from gencosmo.io.filled import only_fills
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.painted import Output
 from gencosmo.io.registry import named_format
@@ -71,17 +72,10 @@ def write(path: str, content: Image | Result, *, like: str | None, image: Image 
     with open_stack(like, limit=1 << 40) as stack:
         planes = _read_planes(stack, image)
         shape = (len(planes), *stack.axes.inside[3:])
-        if content.mean.size == int(np.prod(shape)) and _only_fills(content):
+        if content.mean.size == int(np.prod(shape)) and only_fills(content):
             _write_filled(path, content, stack, planes, image, overwrite)
         else:
             _write_other(path, content, stack, planes, overwrite)
-
-
-def _only_fills(result: Result) -> bool:
-    """Whether pixels that are not filled are the input's: they have no spread then."""
-    if result.filled is None or result.anomaly_map is not None:
-        return False
-    return not (result.std[~result.filled] > 0).any()
 
 
 def _planes(array: NDArray[Any]) -> NDArray[Any]:

@@ -9,10 +9,11 @@ import tifffile
 import gencosmo
 from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, UsageError
 from gencosmo.io.axes import Plane
+from gencosmo.io.camera import Camera
 from gencosmo.io.camera_words import camera_words
 from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
-from gencosmo.io.stack_options import Camera, StackRead
+from gencosmo.io.stack_options import StackRead
 from tests.photon.scenes import cells, counted
 
 from .stacks import mask_file, values, zarr_file
