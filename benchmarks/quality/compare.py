@@ -247,6 +247,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS), default="sky", help="of image")
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
+    parser.add_argument("--turns", type=int, default=1, help="orientations that the prior is asked in")
     parser.add_argument("--tuned", action="store_true", help="rivals as `tuned.toml` sets them")
     parser.add_argument("--card", type=Path, help="put the table into this card, for `gencosmo info`")
     parser.add_argument("--json", type=Path)
@@ -254,7 +255,7 @@ def main() -> None:
     given = parser.parse_args()
     import gencosmo
 
-    prior = gencosmo.load_prior(given.prior, "cpu")
+    prior = gencosmo.load_prior(given.prior, "cpu", turns=given.turns)
     chosen, rows = crops(given.kind, given.crops), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -263,7 +264,8 @@ def main() -> None:
                 row = compare(crop, number, kind, prior, rivals(kind, tuned=given.tuned))
                 if row is not None:
                     rows.append(row)
-    text = markdown(rows, prior.card.name, len(chosen), given.tuned)
+    named = prior.card.name if given.turns == 1 else f"{prior.card.name} in {given.turns} orientations"
+    text = markdown(rows, named, len(chosen), given.tuned)
     print(text)
     if given.markdown:
         given.markdown.write_text(text)

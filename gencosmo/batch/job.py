@@ -15,6 +15,7 @@ from gencosmo.image import Image
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.session import Fingerprint
+from gencosmo.priors.turns import check_turns
 from gencosmo.result import Result
 
 __all__ = [
@@ -47,7 +48,7 @@ class Hooks:
 def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
     """What every task of a job is asked with."""
     return {
-        "prior": job.prior,
+        "prior": _turned(job),
         "samples": job.samples,
         "steps": job.steps,
         "seed": seed,
@@ -56,6 +57,17 @@ def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
         "progress": hooks.progress,
         "cancel": hooks.cancel,
     }
+
+
+def _turned(job: Job) -> Any:
+    """The job's prior, asked in as many orientations as the job says."""
+    if job.turns == 1:
+        return job.prior
+    if hasattr(job.prior, "with_turns"):
+        return job.prior.with_turns(job.turns)
+    from gencosmo.priors import load_prior
+
+    return load_prior(job.prior, job.device, turns=job.turns)
 
 
 def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
@@ -134,7 +146,7 @@ EVERYWHERE = ("denoise",)
 class Job:
     """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
     accepted; `finer` belongs to the operation `super_resolve`; `passes`, of `denoise`: from the second on the variance
-    is that of the light which the pass before found.
+    is that of the light which the pass before found. `turns`: orientations that the prior is asked in.
     """
 
     op: str = "inpaint"
@@ -150,6 +162,7 @@ class Job:
     write: WriteOptions = field(default_factory=WriteOptions)
     finer: Finer | None = None
     passes: int = 1
+    turns: int = 1
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -159,6 +172,7 @@ class Job:
         _within("samples", self.samples, 0, 4096)
         _within("seed", self.seed, 0, 2**64 - 1)
         _within("passes", self.passes, 1, 8)
+        check_turns(self.turns)
         if self.steps is not None:
             _within("steps", self.steps, 2, 4096)
         if not 0 < self.max_fill <= 1:
@@ -184,6 +198,8 @@ class Job:
         }
         if self.passes > 1:
             words["passes"] = self.passes
+        if self.turns > 1:
+            words["turns"] = self.turns
         if self.finer is not None:
             words["finer"] = str(replace(self.finer, psf=os.path.basename(self.finer.psf or "")))
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]

@@ -47,6 +47,7 @@ def process_file(
     max_fill: float = 0.6,
     strict: bool = False,
     passes: int = 1,
+    turns: int = 1,
     read: ReadOptions | None = None,
     write: WriteOptions | None = None,
     resume: bool = False,
@@ -69,6 +70,8 @@ def process_file(
         Refuse what the prior was not validated for, instead of warning.
     passes : int
         Of `denoise`: with 2 the variance is taken once more, at the light that the first pass found.
+    turns : int
+        Orientations that the prior is asked in: 1, 2, 4 or 8.
     read, write : ReadOptions, WriteOptions
         How to understand the input, and how to write.
     resume : bool
@@ -100,6 +103,7 @@ def process_file(
         max_fill=max_fill,
         strict=strict,
         passes=passes,
+        turns=turns,
         read=read or ReadOptions(),
         write=write or WriteOptions(),
     )
@@ -247,8 +251,10 @@ def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result
     known: Mapping[str, Any] = result.provenance
     camera = job.read.camera
     passes = {"GCMPASS": str(job.passes)} if job.passes > 1 else {}
+    turns = {"GCMTURN": str(job.turns)} if job.turns > 1 else {}
     return (
         passes
+        | turns
         | ({} if camera is None else {"GCMNOISE": str(camera)})
         | {
             "GCMVERS": package_version(),

@@ -43,6 +43,7 @@ from gencosmo.cli.options import (
     Steps,
     Strict,
     Times,
+    Turns,
     Weight,
     WeightType,
 )
@@ -79,6 +80,7 @@ def denoise(
     prior: AutoPrior = "auto",
     samples: Samples = 0,
     steps: Steps = None,
+    turns: Turns = 1,
     seed: RunSeed = 0,
     device: Device = "auto",
     ngff: Ngff = None,
@@ -116,6 +118,7 @@ def denoise(
             target="scene",
             samples=samples,
             steps=steps,
+            turns=turns,
             seed=seed,
             device=device,
             max_fill=max_fill,

@@ -59,6 +59,10 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful 
 Out = Annotated[str, typer.Option("-o", "--out", help="Output file; a folder for many inputs.")]
 Samples = Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")]
 Steps = Annotated[int | None, typer.Option(help="Steps of the sampler.")]
+Turns = Annotated[
+    int,
+    typer.Option(metavar="1|2|4|8", help="Mean over so many orientations of the image: better, as many times as long."),
+]
 RunSeed = Annotated[int, typer.Option(help="Seed of the run; every plane gets its own from it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Ngff = Annotated[str | None, typer.Option(help="OME-Zarr version, 0.4 or 0.5; the input's, else 0.5.")]

@@ -31,6 +31,7 @@ from gencosmo.cli.options import (
     Region,
     Saturation,
     Times,
+    Turns,
     Weight,
     WeightType,
 )
@@ -67,6 +68,7 @@ def validate(
     ] = None,
     pixels: Annotated[int, typer.Option(help="Hidden pixels per kind of hole to aim at.")] = 4000,
     minutes: Annotated[float, typer.Option(help="Time after which no new round starts.")] = 3.0,
+    turns: Turns = 1,
     seed: Annotated[int, typer.Option(help="Seed of places and shapes.")] = 0,
     device: Device = "auto",
     max_pixels: MaxPixels = None,
@@ -91,7 +93,13 @@ def validate(
         )  # fmt: skip
         names = None if kinds is None else tuple(kind.strip() for kind in kinds.split(","))
         asked = Asked(
-            prior=prior_for([image], prior), kinds=names, pixels=pixels, minutes=minutes, seed=seed, device=device
+            prior=prior_for([image], prior),
+            kinds=names,
+            pixels=pixels,
+            minutes=minutes,
+            turns=turns,
+            seed=seed,
+            device=device,
         )
         run_validate(
             image, read, asked, region=part, picture=report, overwrite=overwrite, as_json=as_json, progress=progress

@@ -43,6 +43,7 @@ from gencosmo.cli.options import (
     Steps,
     Strict,
     Times,
+    Turns,
     Weight,
     WeightType,
 )
@@ -77,6 +78,7 @@ def inpaint(
     target: Annotated[str, typer.Option(help="frame (as seen again) or scene (noise-free).")] = "frame",
     samples: Samples = 0,
     steps: Steps = None,
+    turns: Turns = 1,
     seed: RunSeed = 0,
     device: Device = "auto",
     dq: Annotated[str, typer.Option(help="Mask plane: keep causes, jwst (clear DO_NOT_USE), none.")] = "keep",
@@ -115,6 +117,7 @@ def inpaint(
             target=cast(Literal["frame", "scene"], target),  # Job refuses anything else
             samples=samples,
             steps=steps,
+            turns=turns,
             seed=seed,
             device=device,
             max_fill=max_fill,

@@ -12,6 +12,7 @@ from gencosmo.io.axes import Section
 from gencosmo.io.fits import ReadOptions, read_fits
 from gencosmo.io.registry import format_of
 from gencosmo.io.stack_format import read_stack
+from gencosmo.priors import load_prior
 from gencosmo.tasks.figures import FillerFigures, KindFigures, Validation
 from gencosmo.tasks.validate import validate
 
@@ -26,6 +27,7 @@ class Asked:
     kinds: tuple[str, ...] | None = None
     pixels: int = 4000
     minutes: float = 3.0
+    turns: int = 1
     seed: int = 0
     device: str = "auto"
 
@@ -54,7 +56,11 @@ def run_validate(
     image = reads(path, options, region)
     name = os.path.basename(path)
     with stop_on_signal() as cancel, progress_display(progress, name) as shown:
-        found = validate(image, progress=shown, cancel=cancel, **vars(asked))
+        prior = load_prior(asked.prior, asked.device, turns=asked.turns)
+        found = validate(
+            image, prior=prior, kinds=asked.kinds, pixels=asked.pixels, minutes=asked.minutes, seed=asked.seed,
+            progress=shown, cancel=cancel,
+        )  # fmt: skip
     if picture is not None:
         from gencosmo.report import validation_picture
 

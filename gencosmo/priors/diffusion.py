@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from gencosmo.errors import DeviceError, PriorError, UsageError
+from gencosmo.errors import DeviceError, PriorError
 from gencosmo.ops.apply_kernels import apply_kernels
 from gencosmo.ops.biharmonic_fill import HOLE_SIGMA
 from gencosmo.ops.blend import blend_, blend_finish_
@@ -26,7 +26,7 @@ from gencosmo.priors.base import World
 from gencosmo.priors.bases import Components, fill_bases_, find_components
 from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
-from gencosmo.priors.turns import TURNS, turned, turned_back
+from gencosmo.priors.turns import check_turns, turned, turned_back
 from gencosmo.priors.vector import check_vector
 from gencosmo.windows import Canvas, WindowGrid
 
@@ -145,8 +145,7 @@ class DiffusionPrior:
         UsageError
             When `turns` is not 1, 2, 4 or 8.
         """
-        if turns not in TURNS:
-            raise UsageError(f"turns is {turns!r}, expected one of {', '.join(map(str, TURNS))}", code="usage")
+        check_turns(turns)
         if turns == self.turns:
             return self
         other = copy.copy(self)

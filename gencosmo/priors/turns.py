@@ -6,13 +6,24 @@ others: the mean over orientations is better than each of them (self-ensemble: T
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-__all__ = ["TURNS", "turned", "turned_back"]
+from gencosmo.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["TURNS", "check_turns", "turned", "turned_back"]
 
 TURNS = (1, 2, 4, 8)
 """How many orientations may be asked for: as it is; and upside down; and on its sides; and their mirror images."""
 _ORDER = ((0, False), (2, False), (1, False), (3, False), (0, True), (2, True), (1, True), (3, True))
+
+
+def check_turns(turns: int) -> None:
+    """Raise a UsageError unless it is one of :data:`TURNS`."""
+    if turns not in TURNS:
+        raise UsageError(f"turns is {turns!r}, expected one of {', '.join(map(str, TURNS))}", code="usage")
 
 
 def turned(x: Tensor, number: int) -> Tensor:
