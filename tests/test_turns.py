@@ -68,6 +68,12 @@ def test_from_the_command_line(frame: tuple[str, np.ndarray, np.ndarray], tmp_pa
     np.testing.assert_allclose(fits.getdata(out)[mask], wanted.mean[mask], rtol=1e-6)
 
 
+def test_a_score_listens_to_one_orientation(frame: tuple[str, np.ndarray, np.ndarray]) -> None:
+    _, data, mask = frame
+    one, eight = (gencosmo.score(data, mask, prior=load_prior("sky", "cpu", turns=turns)) for turns in (1, 8))
+    np.testing.assert_array_equal(one.anomaly_map, eight.anomaly_map)
+
+
 def test_validate_in_turns(frame: tuple[str, np.ndarray, np.ndarray]) -> None:
     asked = ["validate", frame[0], "--kinds", "columns", "--pixels", "300", "--json"]
     one, two = (CliRunner().invoke(app, [*asked, *more]) for more in ([], ["--turns", "2"]))

@@ -14,6 +14,7 @@ from gencosmo.errors import InputError
 from gencosmo.image import Image
 from gencosmo.priors import load_prior
 from gencosmo.priors.base import Denoiser, World
+from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.scaling import Scaling
 from gencosmo.tasks.prepared import Prepared, prepare
 from gencosmo.windows import Canvas
@@ -51,8 +52,9 @@ class Laid:
 
 
 def denoiser_of(prior: str | Denoiser, device: str) -> Denoiser:
-    """A loaded prior, from its name where it is not one yet."""
-    return load_prior(prior, device) if isinstance(prior, str) else prior
+    """A loaded prior, from its name where it is not one yet; in one orientation, whose network is listened to."""
+    denoiser = load_prior(prior, device) if isinstance(prior, str) else prior
+    return denoiser.with_turns(1) if isinstance(denoiser, DiffusionPrior) else denoiser
 
 
 def lay_out(images: Sequence[Image], denoiser: Denoiser, world: World, seed: int) -> Laid:
