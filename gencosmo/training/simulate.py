@@ -92,8 +92,8 @@ class Blur:
         """Surface brightness of a star of unit flux, this far from it; (B, N, H, W)."""
         e1, e2 = self.shear[:, 0, None, None, None], self.shear[:, 1, None, None, None]
         radius2 = dx * dx * (1 + e1) + dy * dy * (1 - e1) + 2 * e2 * dx * dy
-        falling = (1 + radius2 / self.alpha.square()).pow(-self.beta)
-        return falling * (self.beta - 1) / (math.pi * self.alpha.square())
+        falling: Tensor = (1 + radius2 / self.alpha**2).pow(-self.beta)
+        return falling.mul((self.beta - 1) / (math.pi * self.alpha**2))
 
     def of(self, image: Tensor) -> Tensor:
         """Images (B, H, W) of the fine grid seen through it; what lies beyond the edge is as bright as the edge."""
