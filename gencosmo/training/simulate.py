@@ -92,8 +92,7 @@ class Blur:
         """Surface brightness of a star of unit flux, this far from it; (B, N, H, W)."""
         e1, e2 = self.shear[:, 0, None, None, None], self.shear[:, 1, None, None, None]
         radius2 = dx * dx * (1 + e1) + dy * dy * (1 - e1) + 2 * e2 * dx * dy
-        falling: Tensor = (1 + radius2 / self.alpha**2).pow(-self.beta)
-        return falling.mul((self.beta - 1) / (math.pi * self.alpha**2))
+        return (1 + radius2 / self.alpha**2) ** (-self.beta) * ((self.beta - 1) / (math.pi * self.alpha**2))
 
     def of(self, image: Tensor) -> Tensor:
         """Images (B, H, W) of the fine grid seen through it; what lies beyond the edge is as bright as the edge."""
@@ -103,7 +102,7 @@ class Blur:
         away = torch.fft.fftfreq(side, d=1 / side, device=image.device) / OVERSAMPLE
         kernel = self.profile(away[None, None, :, None], away[None, None, None, :])[:, 0]
         kernel = kernel / kernel.sum((1, 2), keepdim=True)
-        seen = torch.fft.irfft2(torch.fft.rfft2(padded) * torch.fft.rfft2(kernel), s=(side, side))
+        seen: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * torch.fft.rfft2(kernel), s=(side, side))
         return seen[:, border:-border, border:-border]
 
 
