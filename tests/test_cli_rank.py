@@ -25,12 +25,12 @@ class Quick:
     """In the detector's place: the largest deviation from the normals' median, and which share of them has less."""
 
     def fit(self, images):
-        self.level = np.median(np.concatenate([one.data.ravel() for one in images]))
+        self.level = np.median(np.concatenate([one.read().data.ravel() for one in images]))
         self.normal = np.array([self._deviation(one) for one in images])
         return self
 
     def _deviation(self, image):
-        return float(np.abs(image.data - self.level).max())
+        return float(np.abs(image.read().data - self.level).max())
 
     def of_normals(self):
         p = np.array([(self.normal >= score).mean() for score in self.normal])
@@ -53,6 +53,7 @@ class Judged:
 def _quick(monkeypatch):
     """What is tested is who is judged by whom, and what is written."""
     monkeypatch.setattr("gencosmo.commands.rank.new_detector", lambda scoring: Quick())
+    monkeypatch.setattr("gencosmo.commands.rank.judge_each_other", lambda one, images: one.fit(images).of_normals())
 
 
 def call(*words, code=0):
@@ -184,10 +185,10 @@ def test_normals_of_the_same_channel(tmp_path):
 
 def test_what_cannot_be_ranked(tmp_path, monkeypatch):
     images = plate(tmp_path / "plate")
-    monkeypatch.setattr("gencosmo.commands.cutouts.BYTES_A_PIXEL", 1e12)
-    with pytest.raises(TooLargeError, match="this machine ranks about") as caught:
+    monkeypatch.setattr("gencosmo.commands.cutouts.DISK_PER_PIXEL", 1e12)
+    with pytest.raises(TooLargeError, match="has room to rank") as caught:
         cutouts_of(str(images), ReadOptions(), region=None, side=256)
-    assert "--region" in caught.value.hint
+    assert "TMPDIR" in caught.value.hint and "--region" in caught.value.hint
     monkeypatch.undo()
     with pytest.raises(InputError, match="no such file or folder"):
         cutouts_of(str(tmp_path / "nothing"), ReadOptions(), region=None, side=256)

@@ -1,16 +1,22 @@
-"""What `gencosmo rank` puts in order: images of a folder, fields of a plate, pieces of a slide; channel by channel."""
+"""What `gencosmo rank` puts in order: images of a folder, fields of a plate, pieces of a slide; channel by channel.
+
+Pixels are read when they are needed, and again for the contact sheet: what is kept of a cutout is where it lies.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gencosmo.commands.score import images_in
-from gencosmo.errors import InputError, TooLargeError, UsageError
+from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, UsageError
 from gencosmo.image import Image
-from gencosmo.io.axes import Section
+from gencosmo.io.axes import Plane, Section
 from gencosmo.io.fits import ReadOptions, read_fits
 from gencosmo.io.plate_names import Place, place_of
 from gencosmo.io.region import section_within
@@ -21,24 +27,24 @@ from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.zarr import plate_images
+from gencosmo.tasks.few import DISK_PER_PIXEL, Later
 
 __all__ = ["Cutout", "cutouts_of", "named_files", "words_of"]
 
-BYTES_A_PIXEL = 130
-"""While everything is ranked: the image, deviations and variances at five scales, the map."""
 MARKS = ("_thumb", ".std.ome.tif", ".fill.ome.tif", ".flags.ome.tif", ".samples.ome.tif")
 """Files beside images that are none: thumbnails of MetaXpress, and what stands beside an output."""
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """One image to rank: its file, its channel (those of one channel are compared), and where it lies.
+    """One image to rank: its file, its pixels (to be read), its channel (those of one channel are compared), and where
+    it lies.
 
     `place`: on a plate; `corner`: first row and column on a slide.
     """
 
     file: str
-    image: Image
+    image: Later
     channel: str = ""
     place: Place | None = None
     corner: tuple[int, int] | None = None
@@ -62,17 +68,18 @@ def cutouts_of(source: str, options: ReadOptions, *, region: Section | None, sid
     InputError
         No image, or one that cannot be used.
     TooLargeError
-        More pixels than this machine has memory for.
+        More pixels than the disk for temporary files has room for.
     """
     found: list[Cutout] = []
-    room = 0.8 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    pixels = 0
+    room = 0.9 * shutil.disk_usage(tempfile.gettempdir()).free / DISK_PER_PIXEL
+    pixels = 0.0
     for cutout in _cutouts(source, options, region, side):
-        pixels += cutout.image.data.size
-        if pixels * BYTES_A_PIXEL > room:
+        channels, height, width = cutout.image.shape
+        pixels += channels * height * width
+        if pixels > room:
             raise TooLargeError(
-                f"{source}: more than {pixels:.2g} pixels, this machine ranks about {room / BYTES_A_PIXEL:.2g} at once",
-                hint="choose a part of every image with --region Y0:Y1,X0:X1, or fewer channels",
+                f"{source}: more than {pixels:.2g} pixels, {tempfile.gettempdir()} has room to rank {room:.2g} at once",
+                hint="set TMPDIR to a larger disk, or choose a part of every image with --region Y0:Y1,X0:X1",
             )
         found.append(cutout)
     return found
@@ -133,17 +140,30 @@ def _whole(path: str, name: str, options: ReadOptions, region: Section | None) -
     place = place_of(name)
     told = "" if place is None else place.channel
     if format_of(path).name == "fits":
-        yield Cutout(name, read_fits(path, options, region), told, place)
+        shape = read_fits(path, options, region).shape
+        yield Cutout(name, Later(shape, _again(lambda: read_fits(path, options, region))), told, place)
         return
     image = read_stack(path, options, region)
     names = image.meta.get("channel_names") or ()
     planes = image.meta.get("planes_read", ())
+    several, shape = image.shape[0] > 1, (1, *image.shape[1:])
     for number in range(image.shape[0]):
-        one = _channel(image, number)
         stored = planes[number][1] if number < len(planes) else number
         own = names[stored] if stored < len(names) and names[stored] else f"{stored}"
-        parts = [told, own if image.shape[0] > 1 else ""]
-        yield Cutout(name, one, " ".join(part for part in parts if part), place)
+        parts = [told, own if several else ""]
+        read = _again(lambda number=number: _channel(read_stack(path, options, region), number))
+        yield Cutout(name, Later(shape, read), " ".join(part for part in parts if part), place)
+
+
+def _again(read: Callable[[], Image]) -> Callable[[], Image]:
+    """The same, without warnings: they were given when the file was read for the first time."""
+
+    def quiet() -> Image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GencosmoWarning)
+            return read()
+
+    return quiet
 
 
 def _channel(image: Image, number: int) -> Image:
@@ -159,31 +179,47 @@ def _channel(image: Image, number: int) -> Image:
     return image.replace(**cut, background=background)
 
 
+class _Slide:
+    """A slide whose pieces are read one by one; the file stays open until nobody has a piece left."""
+
+    def __init__(self, path: str, options: ReadOptions) -> None:
+        name, inner = split_name(path)
+        options = options if inner is None else replace(options, hdu=inner)
+        axes = options.axes if isinstance(options, StackRead) else None
+        self.stack = open_stack(name, axes=axes, image=options.hdu, limit=options.limits.pixels)
+        self.reader = StackReader(self.stack, options)
+
+    def __del__(self) -> None:
+        if hasattr(self, "reader"):
+            self.reader.close()
+        if hasattr(self, "stack"):
+            self.stack.close()
+
+    def piece(self, plane: Plane, section: Section) -> Later:
+        """Rows and columns of a plane, to be read."""
+        shape = (1, section[0].stop - section[0].start, section[1].stop - section[1].start)
+        return Later(shape, lambda: self.reader.image(plane, section))
+
+
 def _pieces(path: str, options: ReadOptions, region: Section | None, side: int) -> Iterator[Cutout]:
     """Squares of a slide, read one by one; what is left at the ends is part of the last."""
     if side < 32:
         raise UsageError(f"--cut {side} is not at least 32 pixels")
-    name, inner = split_name(path)
-    options = options if inner is None else replace(options, hdu=inner)
-    axes = options.axes if isinstance(options, StackRead) else None
-    with open_stack(name, axes=axes, image=options.hdu, limit=options.limits.pixels) as stack:
-        reader = StackReader(stack, options)
-        try:
-            height, width = stack.axes.inside[3:]
-            part = section_within(region or (slice(None), slice(None)), height, width, path)
-            several = {(plane.t, plane.z) for plane in reader.planes}
-            if len(several) > 1:
-                text = f"{path} has {len(several)} times and depths, a slide has one"
-                raise InputError(text, code="axes", hint="choose with --times and --depths")
-            for plane in reader.planes:
-                names = stack.details.channel_names
-                own = names[plane.c] if plane.c < len(names) and names[plane.c] else f"{plane.c}"
-                for rows in _steps(part[0], side):
-                    for cols in _steps(part[1], side):
-                        image = reader.image(plane, (rows, cols))
-                        yield Cutout(path, image, own if len(reader.planes) > 1 else "", None, (rows.start, cols.start))
-        finally:
-            reader.close()
+    slide = _Slide(path, options)
+    axes, planes = slide.stack.axes, slide.reader.planes
+    height, width = axes.inside[3:]
+    part = section_within(region or (slice(None), slice(None)), height, width, path)
+    if len({(plane.t, plane.z) for plane in planes}) > 1:
+        count = len({(plane.t, plane.z) for plane in planes})
+        text = f"{path} has {count} times and depths, a slide has one"
+        raise InputError(text, code="axes", hint="choose with --times and --depths")
+    for plane in planes:
+        names = slide.stack.details.channel_names
+        own = names[plane.c] if plane.c < len(names) and names[plane.c] else f"{plane.c}"
+        for rows in _steps(part[0], side):
+            for cols in _steps(part[1], side):
+                piece = slide.piece(plane, (rows, cols))
+                yield Cutout(path, piece, own if len(planes) > 1 else "", None, (rows.start, cols.start))
 
 
 def _steps(part: slice, side: int) -> list[slice]:

@@ -87,7 +87,7 @@ def write_slide(out: str, cutouts: Sequence[Cutout], scores: Array, *, overwrite
     outputs = [os.path.join(out, name) for name in ("heat.png", "heat.ome.tif")]
     heat_map(outputs[0], sorted(grids.items()), overwrite=overwrite)
     stack = np.stack([np.nan_to_num(grid) for _, grid in sorted(grids.items())]).astype(np.float32)
-    first = placed[0][1].image
+    first = placed[0][1].image.read()
     side = first.shape[1]
     scale = None if first.pixel_scale is None else side * first.pixel_scale
     write(outputs[1], Image(data=stack, pixel_scale=scale), overwrite=overwrite)

@@ -17,6 +17,7 @@ from gencosmo.io.atomic import check_output
 from gencosmo.io.catalog import ENDINGS, plain_table, write_catalog
 from gencosmo.io.fits import ReadOptions
 from gencosmo.strips import contact_sheet
+from gencosmo.tasks.among import judge_each_other
 from gencosmo.tasks.detector import AnomalyDetector
 
 __all__ = ["run_rank"]
@@ -57,7 +58,7 @@ def run_rank(
     write_catalog(_table(cutouts, ranks, scores, p_values, views, order), outputs[0], overwrite=overwrite)
     shown = order[:top]
     words = [f"{p_values[k]:.2g} {_title(cutouts[k])}" for k in shown]
-    contact_sheet(outputs[1], [cutouts[k].image for k in shown], words, overwrite=overwrite)
+    contact_sheet(outputs[1], [cutouts[k].image.read() for k in shown], words, overwrite=overwrite)
     outputs += write_plates(out, ending, cutouts, scores, p_values, overwrite=overwrite)
     outputs += write_slide(out, cutouts, scores, overwrite=overwrite)
     note(f"{len(cutouts)} cutouts ranked -> {out}")
@@ -123,7 +124,7 @@ def _of_group(cutouts: list[Cutout], scoring: Scoring, normals: list[Cutout] | N
         prior = scoring.prior if scoring.prior.endswith(".json") else None
         detector = AnomalyDetector.load(scoring.detector, prior=prior, device=scoring.device)
     elif normals is None:
-        return new_detector(scoring).fit(images).of_normals()
+        return judge_each_other(new_detector(scoring), images)
     else:
         detector = new_detector(scoring).fit([one.image for one in normals])
         if scoring.save:

@@ -12,7 +12,6 @@ from typing import Any, cast
 from gencosmo.commands.console import note, print_error, print_json, print_warning, progress_display, stop_on_signal
 from gencosmo.errors import Cancelled, GencosmoError, GencosmoWarning, InputError, PartialFailure, UsageError
 from gencosmo.image import Image
-from gencosmo.io import read as read_image
 from gencosmo.io import write as write_image
 from gencosmo.io.atomic import check_output, write_atomic
 from gencosmo.io.axes import Section
@@ -103,7 +102,7 @@ def detector_of(scoring: Scoring) -> AnomalyDetector | None:
     detector = new_detector(scoring)
     paths = images_in(scoring.normals)
     note(f"fitting on {len(paths)} normal images")
-    detector.fit([read_image(path) for path in paths])
+    detector.fit(paths)
     if scoring.save:
         detector.save(scoring.save)
     return detector

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +31,14 @@ from gencosmo.anomaly.views import (
 )
 from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
-from gencosmo.image import Image, as_image
+from gencosmo.image import Image
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.tasks.evidence import denoiser_of, lay_out, nuisances_of
+from gencosmo.tasks.few import Part, Shelf, batches, opened, shape_of
 
 __all__ = ["AnomalyDetector", "TileScores"]
 
 Array = NDArray[np.float64]
-BATCH = 32
-"""Images that are on one canvas at the same time."""
 LEAST_NORMALS = 8
 MOST_STAGED = 300
 """Known anomalies are staged in about as many tiles of the normals."""
@@ -163,9 +163,9 @@ class AnomalyDetector:
         InputError
             Too few normals, or none that can be scored.
         """
-        tables = self._tables(images, nuisances, normal=True)
-        widths, samples, fold = self._crossed(tables)
-        sample = Sample.joined(samples)
+        given = list(images)
+        with closing(Shelf()) as shelf:
+            widths, sample, fold = self._crossed(shelf, *self._shelved(shelf, given, nuisances))
         usable = sample.usable()
         if int(usable.sum()) < LEAST_NORMALS:
             raise InputError(
@@ -176,34 +176,49 @@ class AnomalyDetector:
         if len(set(sample.group[usable].tolist())) == 1:
             text = "all normals come from one image: what differs between images will look abnormal"
             warnings.warn(GencosmoWarning(text, code="one_normal"), stacklevel=2)
-        self._groups = (sample.group[usable], sum(len({n for n, _ in t.plane_of}) for t in tables))
+        self._groups = (sample.group[usable], len(given))
         fold = None if fold is None else fold[sample.group[usable]]
         self.calibration = calibrate(sample.take(usable), widths, folds=self.folds, seed=self.seed, fold=fold)
         return self
 
-    def _crossed(self, tables: list[_Table]) -> tuple[Widths | None, list[Sample], NDArray[np.int64] | None]:
-        """Widths of all normals; their samples, each image with the widths of the other folds; folds by image.
+    def _shelved(self, shelf: Shelf, images: list[Any], nuisances: Any) -> tuple[list[tuple[int, int]], Array]:
+        """Put what the passes leave of all normals on the shelf; image and channel, and nuisances, of every plane."""
+        plane_of: list[tuple[int, int]] = []
+        rows: list[Array] = []
+        for table in self._tables(images, nuisances, normal=True):
+            for raw in table.raws:
+                shelf.put(raw)
+            plane_of += table.plane_of
+            rows.append(table.nuisances)
+        return plane_of, np.concatenate(rows)
+
+    def _crossed(
+        self, shelf: Shelf, plane_of: list[tuple[int, int]], nuisances: Array
+    ) -> tuple[Widths | None, Sample, NDArray[np.int64] | None]:
+        """Widths of all normals; their sample, each image with the widths of the other folds; folds by image.
 
         A newcomer has had no say in the widths, so a normal must have none in those it is judged by.
         """
-        if not hasattr(denoiser_of(self.prior, self.device), "quantile"):
-            return None, [self._sample(table, None) for table in tables], None
-        raws = [raw for table in tables for raw in table.raws]
-        image = np.array([n for table in tables for n, _ in table.plane_of])
-        widths = own_widths(raws)
-        if len(set(image.tolist())) < 2:
-            return widths, [self._sample(table, widths) for table in tables], None
-        fold = fold_numbers(np.arange(image.max() + 1), self.folds, self.seed)
-        of_fold = [
-            own_widths([raw for raw, n in zip(raws, image, strict=True) if fold[n] != k])
-            for k in range(int(fold.max()) + 1)
-        ]
-        return widths, [self._sample(table, [of_fold[fold[n]] for n, _ in table.plane_of]) for table in tables], fold
+        image = np.array([n for n, _ in plane_of])
+        widths, fold = None, None
+        of_fold: list[Widths | None] = [None]
+        if hasattr(denoiser_of(self.prior, self.device), "quantile"):
+            widths = own_widths(shelf)
+            of_fold = [widths]
+            if len(set(image.tolist())) > 1:
+                fold = fold_numbers(np.arange(image.max() + 1), self.folds, self.seed)
+                others = (np.flatnonzero(fold[image] != k).tolist() for k in range(int(fold.max()) + 1))
+                of_fold = [own_widths(Part(shelf, numbers)) for numbers in others]
+        samples = []
+        for raw, place, row in zip(shelf, plane_of, nuisances, strict=True):
+            own = of_fold[0 if fold is None else fold[place[0]]]
+            samples.append(Sample.of([evidence_of(raw, own, self.how.views)], [place], row[None]))
+        return widths, Sample.joined(samples), fold
 
     def evaluate(self, images: Iterable[Any], *, nuisances: Any = None) -> list[TileScores]:
         """Scores of every tile of every image."""
         calibration = self._fitted()
-        tables = self._tables(images, nuisances)
+        tables = self._tables(list(images), nuisances)
         sample = Sample.joined([self._sample(table, calibration.widths) for table in tables])
         judged = calibration.judge(sample)
         found = []
@@ -316,30 +331,35 @@ class AnomalyDetector:
             raise UsageError("the detector has seen no normals", code="not_fitted", hint="call fit() first")
         return self.calibration
 
-    def _tables(self, images: Iterable[Any], nuisances: Any, *, normal: bool = False) -> list[_Table]:
-        denoiser = denoiser_of(self.prior, self.device)
-        opened = [as_image(image) for image in images]
-        if not opened:
+    def _tables(self, images: list[Any], nuisances: Any, *, normal: bool = False) -> Iterator[_Table]:
+        """Look at all images, a batch of like ones after the other; each is opened when its batch comes."""
+        if not images:
             raise UsageError("no images were given", code="usage")
-        given = np.zeros((len(opened), 0)) if nuisances is None else np.asarray(nuisances, np.float64)
+        given = np.zeros((len(images), 0)) if nuisances is None else np.asarray(nuisances, np.float64)
         given = given[:, None] if given.ndim == 1 else given
-        if given.shape[0] != len(opened) or not np.isfinite(given).all():
-            raise UsageError(f"nuisances have shape {given.shape}, expected {len(opened)} finite rows")
-        starts = range(0, len(opened), BATCH)
-        tiles = sum(max(1, round(one.data.size / self.how.tile**2)) for one in opened)
+        if given.shape[0] != len(images) or not np.isfinite(given).all():
+            raise UsageError(f"nuisances have shape {given.shape}, expected {len(images)} finite rows")
+        denoiser = denoiser_of(self.prior, self.device)
+        shapes = [shape_of(image) for image in images]
+        tiles = sum(max(1, round(float(np.prod(shape)) / self.how.tile**2)) for shape in shapes)
         share = min(1.0, MOST_STAGED / tiles) if normal else 0.0
-        return [self._table(denoiser, opened[k : k + BATCH], given[k : k + BATCH], k, share) for k in starts]
+        planes = 0
+        for numbers in batches(shapes):
+            staging = Staging(share, self.seed, planes) if share else None
+            table = self._table(denoiser, [opened(images[k]) for k in numbers], given[numbers], numbers, staging)
+            planes += len(table.raws)
+            yield table
 
-    def _table(self, denoiser: Denoiser, images: list[Image], given: Array, first: int, share: float) -> _Table:
+    def _table(
+        self, denoiser: Denoiser, images: list[Image], given: Array, numbers: list[int], staging: Staging | None
+    ) -> _Table:
         laid = lay_out(images, denoiser, self.how.world, self.seed)
-        staging = Staging(share, self.seed, first) if share else None
         _, raws = look(denoiser, laid.canvas, self.how, noise=laid.noise, staging=staging)
         nuisances = [np.append(nuisances_of(laid.prepared[n], c), given[n]) for n, c in laid.plane_of]
-        return _Table(raws, [(first + n, c) for n, c in laid.plane_of], np.array(nuisances))
+        return _Table(raws, [(numbers[n], c) for n, c in laid.plane_of], np.array(nuisances))
 
-    def _sample(self, table: _Table, widths: Widths | list[Widths] | None) -> Sample:
-        of_plane = widths if isinstance(widths, list) else [widths] * len(table.raws)
-        evidence = [evidence_of(raw, own, self.how.views) for raw, own in zip(table.raws, of_plane, strict=True)]
+    def _sample(self, table: _Table, widths: Widths | None) -> Sample:
+        evidence = [evidence_of(raw, widths, self.how.views) for raw in table.raws]
         return Sample.of(evidence, table.plane_of, table.nuisances)
 
 
