@@ -5,21 +5,21 @@ Every function takes what a layer holds and returns layers as napari's plugins d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gencosmo
-from gencosmo.errors import InputError, UsageError
+from gencosmo.errors import UsageError
 from gencosmo.flags import bits
 from gencosmo.image import Image, as_image
 from gencosmo.operators.profiles import gaussian_psf
 from gencosmo.result import Result
 
-__all__ = ["Picture", "inpaint_layers", "mask_of", "score_layers", "super_resolve_layers"]
+__all__ = ["Picture", "inpaint_layers", "score_layers", "super_resolve_layers"]
 
 Layer = tuple[NDArray[Any], dict[str, Any], str]
 Progress = Callable[[int, int], None]
@@ -27,8 +27,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image layer: `data` (..., H, W), with `rgb` (..., H, W, 3); `scale` of its axes but colour; `shown`: the
-    leading indices of the plane in view, None to work on all.
+    """An image layer: `data` (..., H, W), with `rgb` (..., H, W, 3); `shown`: the leading indices of the plane in view,
+    None to work on all. Of its axes but colour: `scale` and `translate`, and in `more` what else has a value for each
+    (units, axis labels).
     """
 
     data: NDArray[Any]
@@ -36,6 +37,8 @@ class Picture:
     rgb: bool = False
     scale: tuple[float, ...] = ()
     shown: tuple[int, ...] | None = None
+    translate: tuple[float, ...] = ()
+    more: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -57,8 +60,9 @@ class Picture:
     @property
     def words(self) -> dict[str, Any]:
         """What a new layer over the chosen planes has in common with this one."""
-        scale = self.scale or (1.0,) * len(self.size)
-        return {"scale": scale[-2:] if self.shown is not None else scale}
+        axes = len(self.size)
+        places = {"scale": self.scale or (1.0,) * axes, "translate": self.translate or (0.0,) * axes, **self.more}
+        return {name: tuple(values[-2:] if self.shown is not None else values) for name, values in places.items()}
 
     def images(self, mask: NDArray[np.bool_] | None) -> Iterator[Image]:
         """The chosen planes, colours as channels; `mask` of the layer's size or of one plane."""
@@ -74,29 +78,6 @@ class Picture:
         if self.shown is not None:
             return moved[0]
         return np.stack(moved).reshape(*self.leading, *moved[0].shape)
-
-
-def mask_of(layer: Any, picture: Picture) -> NDArray[np.bool_]:
-    """Return where a labels or a shapes layer marks pixels of a picture.
-
-    Raises
-    ------
-    InputError
-        `shape_mismatch`, or `no_mask` when nothing is marked.
-    """
-    if hasattr(layer, "to_labels"):
-        marked = np.asarray(layer.to_labels(labels_shape=picture.size)) != 0
-    else:
-        marked = np.asarray(layer.data) != 0
-    if marked.shape not in (picture.size, picture.size[-2:]):
-        raise InputError(
-            f"mask {layer.name} has shape {marked.shape}, image {picture.name} {picture.size}",
-            code="shape_mismatch",
-            hint="paint on a labels layer made for this image",
-        )
-    if not marked.any():
-        raise InputError(f"{layer.name} marks no pixel", code="no_mask", hint="paint over what is to be filled")
-    return np.asarray(marked)
 
 
 def inpaint_layers(
@@ -258,7 +239,8 @@ def _with_noise(image: Image, noise: float | None) -> Image:
 
 def _finer(picture: Picture, factor: int) -> dict[str, Any]:
     """Scale and place of finer pixels: the centre of the first lies left of the coarse one's."""
-    scale = tuple(picture.words["scale"])
+    words = picture.words
+    scale, place = words["scale"], words["translate"]
     fine = (*scale[:-2], *(step / factor for step in scale[-2:]))
-    shift = (*(0.0 for _ in scale[:-2]), *((step / factor - step) / 2 for step in scale[-2:]))
-    return {"scale": fine, "translate": shift}
+    moved = (at + (step / factor - step) / 2 for at, step in zip(place[-2:], scale[-2:], strict=True))
+    return {"scale": fine, "translate": (*place[:-2], *moved)}

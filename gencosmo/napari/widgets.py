@@ -13,7 +13,8 @@ from qtpy.QtCore import QTimer
 
 import gencosmo
 from gencosmo.errors import Cancelled, GencosmoError, GencosmoWarning, UsageError
-from gencosmo.napari.layers import Layer, Picture, inpaint_layers, mask_of, score_layers, super_resolve_layers
+from gencosmo.napari.layers import Layer, Picture, inpaint_layers, score_layers, super_resolve_layers
+from gencosmo.napari.places import mask_of, picture_of
 
 __all__ = ["TaskWidget", "inpaint_widget", "score_widget", "super_resolve_widget"]
 
@@ -81,14 +82,8 @@ class TaskWidget(Container[Any]):
         return not self._timer.isActive()
 
     def picture(self) -> Picture:
-        """Return the chosen image layer; of a pyramid, full size."""
-        layer = self._layer(self.image.value, "image")
-        data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-        rgb = bool(getattr(layer, "rgb", False))
-        leading = data.ndim - 2 - rgb
-        step = tuple(int(n) for n in self.viewer.dims.current_step[-2 - leading : -2]) if leading else ()
-        shown = step if self.planes.value == "shown" else None
-        return Picture(data, layer.name, rgb, tuple(float(s) for s in layer.scale), shown)
+        """Return the chosen image layer, the plane in view or all of it."""
+        return picture_of(self.viewer, self._layer(self.image.value, "image"), whole=self.planes.value == "all")
 
     def run(self) -> None:
         """Start the work; results are added to the viewer when it ends."""
@@ -98,8 +93,9 @@ class TaskWidget(Container[Any]):
             picture = self.picture()
             chosen = self.mask.value
             bare = chosen in (None, NONE) and not self.needs_mask
-            mask = None if bare else mask_of(self._layer(chosen, "mask"), picture)
-        except GencosmoError as error:
+            image = self._layer(self.image.value, "image")
+            mask = None if bare else mask_of(self._layer(chosen, "mask"), image, picture)
+        except Exception as error:  # of layers there are many kinds, and none may take the viewer down
             self._tell(error)
             return
         words = {name: part.value for name, part in self.asked.items()}

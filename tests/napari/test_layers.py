@@ -4,32 +4,12 @@ import numpy as np
 import pytest
 
 import gencosmo
-from gencosmo.errors import InputError, UsageError
+from gencosmo.errors import UsageError
 from gencosmo.flags import bits
-from gencosmo.napari.layers import Picture, inpaint_layers, mask_of, score_layers, super_resolve_layers
+from gencosmo.napari.layers import Picture, inpaint_layers, score_layers, super_resolve_layers
 from gencosmo.result import Result
 
 SIZE = (20, 24)
-
-
-class Marked:
-    """A labels layer."""
-
-    name = "painted"
-
-    def __init__(self, data):
-        self.data = np.asarray(data)
-
-
-class Drawn:
-    """A shapes layer with a square."""
-
-    name = "drawn"
-
-    def to_labels(self, labels_shape):
-        found = np.zeros(labels_shape, int)
-        found[..., 3:6, 4:8] = 7
-        return found
 
 
 def filling(image, *, prior, samples, seed, **hooks):
@@ -88,16 +68,6 @@ def test_colours_stay_colours():
     result, std, fill = inpaint_layers(Picture(data, rgb=True), one_hole())
     assert result[0].shape == (*SIZE, 3) and result[0].dtype == np.uint8 and result[1]["rgb"]
     assert (result[0][4, 5] == 7).all() and std[0].shape == fill[0].shape == SIZE
-
-
-def test_masks_are_labels_or_shapes():
-    picture = Picture(stack(2))
-    assert np.array_equal(mask_of(Marked(3 * one_hole()), picture), one_hole())
-    assert np.array_equal(mask_of(Drawn(), picture), np.broadcast_to(one_hole(), (2, *SIZE)))
-    with pytest.raises(InputError, match=r"mask painted has shape \(24, 20\)"):
-        mask_of(Marked(one_hole().T), picture)
-    with pytest.raises(InputError, match="marks no pixel"):
-        mask_of(Marked(np.zeros(SIZE)), picture)
 
 
 def test_finer_pixels_lie_on_the_coarse_ones(monkeypatch):

@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,40 +19,14 @@ from gencosmo.errors import Cancelled, InputError  # noqa: E402
 from gencosmo.napari import widgets  # noqa: E402
 from tests.house import PACKAGE  # noqa: E402
 
+from .stand_in import Image, Viewer  # noqa: E402
+
 SIZE = (16, 18)
 
 
 @pytest.fixture(scope="module")
 def application():
     return QApplication.instance() or QApplication([])
-
-
-class Image:
-    rgb, multiscale, scale = False, False, (1.0, 0.5, 0.5)
-
-    def __init__(self, name, data):
-        self.name, self.data = name, data
-
-
-class Labels(Image):
-    pass
-
-
-class Viewer:
-    """What the widgets use of a viewer."""
-
-    def __init__(self):
-        mask = np.zeros(SIZE, int)
-        mask[4:6, 4:6] = 1
-        self.layers = [Image("cells", np.ones((3, *SIZE), np.float32)), Labels("dust", mask)]
-        self.dims = SimpleNamespace(current_step=(2, 0, 0))
-        self.added = []
-
-    def add_image(self, data, **words):
-        self.added.append(("image", data, words))
-
-    def add_labels(self, data, **words):
-        self.added.append(("labels", data, words))
 
 
 def wait(widget, application, seconds=60):
@@ -65,7 +38,7 @@ def wait(widget, application, seconds=60):
 
 
 def made(factory, work=None):
-    widget = factory(Viewer())
+    widget = factory(Viewer(SIZE))
     if work is not None:
         widget.work = work
     return widget
@@ -136,6 +109,9 @@ def test_errors_come_as_words(application):
     widget.run()
     wait(widget, application)
     assert widget.told.value.startswith("ZeroDivisionError")
+    del widget.viewer.layers[0].affine  # a kind of layer that nobody has seen yet
+    widget.run()
+    assert widget.idle and widget.told.value.startswith("AttributeError")
     empty = made(widgets.inpaint_widget)
     empty.viewer.layers.clear()
     empty.reset_choices()
