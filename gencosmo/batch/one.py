@@ -27,6 +27,7 @@ __all__ = ["STRICT", "process_file", "run_file"]
 STRICT = ("out_of_domain", "hole_too_large")
 """Warnings that `strict` turns into errors: the prior was not validated for what it did."""
 
+MARKS = "--mask FILE and --find sat,hot mark more"
 NO_NOISE = (
     "--noise NUMBER (standard deviation of a pixel), --noise estimate (photon noise fitted to the image), --gain and "
     "--read-noise, --ivar FILE, or --weight FILE --weight-type rms"
@@ -160,7 +161,7 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
             _run_unit(session, unit, report, job, shown, dry_run=dry_run)
     quiet = session.quiet and job.op not in EVERYWHERE
     if quiet and not any(plane["masked"] for plane in report.planes) and not resume:
-        _warn("nothing to fill (0 masked pixels)", "nothing_to_fill")
+        _warn(f"nothing to fill (0 masked pixels); {MARKS}", "nothing_to_fill")
     if dry_run:
         return
     report.filled = session.finish()
@@ -177,7 +178,7 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
     report.planes.append(_describe(image, masked))
     if masked == 0 and job.op not in EVERYWHERE:
         if not session.quiet:
-            _warn(f"{label}: nothing to fill (0 masked pixels)", "nothing_to_fill")
+            _warn(f"{label}: nothing to fill (0 masked pixels); {MARKS}", "nothing_to_fill")
         return
     session.check(unit, image, job.max_fill)
     if job.op in EVERYWHERE and image.ivar is None:

@@ -135,7 +135,9 @@ def parse_camera(
     try:
         value = float(noise)
     except ValueError:
-        raise UsageError(f"--noise {noise!r} is not estimate, file, or a number", code="bad_noise") from None
+        raise UsageError(
+            f"--noise {noise!r} is not estimate, file, or a number", code="bad_noise", hint="for example --noise 12.5"
+        ) from None
     return Camera(gain, offset, read_noise, std=value)
 
 
@@ -177,7 +179,9 @@ def parse_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
         first, colon, stop = (word.strip() for word in part.partition(":"))
         if not first.isdigit() or (colon and not (stop.isdigit() and int(first) < int(stop) < MOST_NUMBERS)):
             raise UsageError(
-                f"--{option} {text!r} is not a list of numbers", code=option, hint="for example 0,2 or 0:10 (0 to 9)"
+                f"--{option} {text!r} is not a list of numbers",
+                code=option,
+                hint="for example 0,2 or 0:10 (0 to 9); gencosmo check tells what the file has",
             )
         found += range(int(first), int(stop)) if colon else [int(first)]
     return tuple(dict.fromkeys(found))

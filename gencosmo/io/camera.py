@@ -40,7 +40,11 @@ class Camera:
                 raise UsageError(f"{name.replace('_', ' ')} is {value:g}, expected {expected}", code="bad_noise")
         law = (self.gain, self.read_noise)
         if self.std is not None and (law != (None, None) or self.offset is not None or self.source != "told"):
-            raise UsageError("a standard deviation and a camera's law are both given", code="bad_noise")
+            raise UsageError(
+                "a standard deviation and a camera's law are both given",
+                code="bad_noise",
+                hint="--noise NUMBER stands alone; --offset, --gain and --read-noise are of a law",
+            )
         if self.source == "estimate" and law != (None, None):
             raise UsageError(
                 "noise is to be estimated, and gain or read noise is given", code="bad_noise", hint="leave one out"

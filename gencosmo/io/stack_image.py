@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -199,9 +200,12 @@ def _check_options(options: ReadOptions) -> None:
         raise UsageError("--ivar and --weight are both given", hint="a pixel has one noise: name one of them")
     if (options.ivar or options.weight) and options.camera is not None:
         raise UsageError("a noise image and a camera's noise are both given", hint="a pixel has one noise: name one")
+    limit = options.saturation if isinstance(options, StackRead) else None
+    if limit is not None and not math.isfinite(limit):
+        raise UsageError(f"saturation is {limit:g}, expected a value of the image")
     if options.weight and options.weight_type not in NOISE:
         raise UsageError(
-            f"weight type {options.weight_type!r} is not known here", hint="expected ivar, variance or rms"
+            f"weight type {options.weight_type!r} is not known here", hint="--weight-type ivar, variance or rms"
         )
 
 

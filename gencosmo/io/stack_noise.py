@@ -114,7 +114,10 @@ def _told(stack: Stack, camera: Camera) -> Camera:
     if gain is None or read_noise is None:
         missing = "gain" if gain is None else "read noise"
         more = "" if gain is None else f", only its gain, {gain:g} electrons per unit"
-        hint = "--noise estimate fits it to the image; --gain and --read-noise are in the camera's data sheet"
+        hint = (
+            "--noise estimate fits it to the image; --gain and --read-noise are in the camera's data sheet; "
+            "--noise NUMBER is the standard deviation of every pixel"
+        )
         raise InputError(
             f"{stack.path} does not say the {missing} of its camera{more}",
             code="no_noise",

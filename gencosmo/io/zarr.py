@@ -46,7 +46,7 @@ class ZarrStack(Stack):
         self.path, self.limit = os.fspath(path).rstrip("/" + os.sep), limit
         self.group = _image_group(self.path, None if image in (None, "all") else str(image).strip("/"))
         attributes = read_attributes(os.path.join(self.path, self.group))
-        self.version, scales = multiscales_of(attributes)
+        self.version, scales = multiscales_of(attributes, self.path)
         self.levels = [""] if scales is None else [str(row["path"]) for row in scales["datasets"]]
         self.kind = "zarr" if scales is None else "ome-zarr"
         self.arrays = [open_array(self.path, self.group, name) for name in self.levels]
@@ -125,8 +125,8 @@ def read_attributes(folder: str) -> dict[str, Any]:
     return {}
 
 
-def multiscales_of(attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-    """Return NGFF version and the first multiscales entry, None when there is none."""
+def multiscales_of(attributes: Mapping[str, Any], where: str = "OME-Zarr") -> tuple[str, dict[str, Any] | None]:
+    """Return NGFF version and the first multiscales entry, None when there is none; `where` is for messages."""
     ome = attributes.get("ome")
     words = ome if isinstance(ome, dict) else attributes
     rows = words.get("multiscales")
@@ -135,7 +135,7 @@ def multiscales_of(attributes: Mapping[str, Any]) -> tuple[str, dict[str, Any] |
     version = str(words.get("version") or rows[0].get("version") or "0.4")
     sets = rows[0].get("datasets")
     if not isinstance(sets, list) or not sets or not all(isinstance(r, dict) and "path" in r for r in sets):
-        raise InputError("multiscales without datasets", code="bad_header")
+        raise InputError(f"{where}: multiscales without datasets", code="bad_header")
     return version, rows[0]
 
 
@@ -167,7 +167,7 @@ def _image_group(path: str, asked: str | None) -> str:
         return asked
     attributes = read_attributes(path)
     words = attributes.get("ome", attributes)
-    if multiscales_of(attributes)[1] is not None:
+    if multiscales_of(attributes, path)[1] is not None:
         return ""
     if isinstance(words, dict) and ("plate" in words or "well" in words):
         raise InputError(f"{path} is a plate of many images", code="no_image", hint=_images(path))
@@ -243,8 +243,9 @@ def _details(attributes: Mapping[str, Any], scales: Mapping[str, Any] | None, le
     for row in (scales, scales["datasets"][0]):
         for step in row.get("coordinateTransformations") or []:
             told = step.get("scale") if isinstance(step, dict) else None
-            if isinstance(told, list) and len(told) == len(letters):
-                factors = factors * np.array([v if isinstance(v, (int, float)) else math.nan for v in told])
+            if isinstance(told, list):  # one of another length says nothing about any axis
+                numbers = [v if isinstance(v, (int, float)) else math.nan for v in told]
+                factors = factors * (np.array(numbers) if len(told) == len(letters) else math.nan)
     units = [row.get("unit") if isinstance(row, dict) else None for row in scales.get("axes") or []]
     sizes: dict[str, float | None] = {}
     doubts: tuple[tuple[str, str], ...] = ()

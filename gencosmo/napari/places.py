@@ -93,7 +93,7 @@ def _drawn(layer: Any, image: Any, picture: Picture) -> NDArray[np.bool_]:
     for shape in corners:
         shape[:, :-2] = np.rint(shape[:, :-2])  # a shape lies in one plane
     moved = type(layer)(corners, ndim=axes, shape_type=layer.shape_type)
-    return np.asarray(moved.to_labels(labels_shape=picture.size[-axes:])) != 0
+    return np.asarray(np.asarray(moved.to_labels(labels_shape=picture.size[-axes:])) != 0)
 
 
 def _painted(layer: Any, image: Any, picture: Picture) -> NDArray[np.bool_]:
@@ -106,11 +106,11 @@ def _painted(layer: Any, image: Any, picture: Picture) -> NDArray[np.bool_]:
     if np.allclose(matrix, np.eye(axes), atol=1e-6) and np.allclose(start, 0, atol=1e-3):
         if data.shape != picture.size[-axes:]:
             raise _mismatch(layer, data.shape, picture)
-        return data
+        return np.asarray(data)
     from scipy.ndimage import affine_transform
 
     size = picture.size[-axes:]
-    return affine_transform(data.astype(np.uint8), matrix, start, output_shape=size, order=0) != 0
+    return np.asarray(affine_transform(data.astype(np.uint8), matrix, start, output_shape=size, order=0) != 0)
 
 
 def _steps(image: Any, layer: Any, of_image: int, of_layer: int) -> tuple[Double, Double]:
