@@ -76,6 +76,8 @@ def _surprise(score: Array, *, wary: bool) -> Array:
     if wary:  # minus a log density grows with the square of the distance
         score = np.sqrt(score - score.min())
     centre = np.median(score)
-    spread = max(MAD_TO_SD * float(np.median(np.abs(score - centre))), 1e-9 + 1e-3 * float(score.std()))
+    spread = MAD_TO_SD * float(np.median(np.abs(score - centre)))
+    if spread <= 0:  # most are the same
+        spread = max(float(score.std()), 1e-9)
     found: Array = -stats.t.logsf((score - centre) / spread, WARY_FREEDOM if wary else FREEDOM)
     return found
