@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gencosmo.commands.score import images_in
@@ -151,7 +152,7 @@ def _whole(path: str, name: str, options: ReadOptions, region: Section | None) -
         stored = planes[number][1] if number < len(planes) else number
         own = names[stored] if stored < len(names) and names[stored] else f"{stored}"
         parts = [told, own if several else ""]
-        read = _again(lambda number=number: _channel(read_stack(path, options, region), number))
+        read = _again(partial(_read_channel, path, options, region, number))
         yield Cutout(name, Later(shape, read), " ".join(part for part in parts if part), place)
 
 
@@ -164,6 +165,10 @@ def _again(read: Callable[[], Image]) -> Callable[[], Image]:
             return read()
 
     return quiet
+
+
+def _read_channel(path: str, options: ReadOptions, region: Section | None, number: int) -> Image:
+    return _channel(read_stack(path, options, region), number)
 
 
 def _channel(image: Image, number: int) -> Image:
