@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from gencosmo.anomaly.conformal import Calibrated
 from gencosmo.anomaly.density import Density, fit_density, fit_filter
-from gencosmo.anomaly.views import KNOWN, Evidence
+from gencosmo.anomaly.photometry import LIGHT
+from gencosmo.anomaly.views import FIGURES, KNOWN, Evidence
 from gencosmo.anomaly.widths import Widths
 
 __all__ = ["Calibration", "Judged", "Sample", "calibrate", "combine_surprises", "fold_numbers", "weights_of"]
@@ -26,7 +27,7 @@ LIKE = "like "
 """How the filters of the view `known` are called: `like arc`."""
 WARY = 0.9
 """Least shape of the tail of densities: beyond the normals they tell little, and must not outbid the other views."""
-PEAKS_SHARE, LIKE_SHARE, BROAD_SHARE = 0.6, 0.3, 0.1
+PEAKS_SHARE, LIKE_SHARE, BROAD_SHARE = 0.45, 0.45, 0.1
 """Shares of the peaks, of all filters together, and of all densities together, when views are combined."""
 REACH = 4.5
 """Nuisances further than this many spreads from the normals' centre are outside."""
@@ -145,8 +146,8 @@ class Calibration:
         some = sample.take(usable)
         surprises, views = [], {}
         for name, fitted in self.densities.items():
-            values = some.features[feature_of(name)]
-            scores = np.median([d.score(values, some.nuisances) for d in fitted], axis=0)
+            values, given = values_of(name, some), given_of(some)
+            scores = np.median([d.score(values, given) for d in fitted], axis=0)
             law = Calibrated(self.normal[name], least_shape(name))
             surprises.append(law.surprise(scores))
             views[name] = _spread(law.p_value(scores)[0], usable)
@@ -183,9 +184,21 @@ def weights_of(names: Sequence[str]) -> Array:
     return np.array(shares) / sum(shares)
 
 
-def feature_of(name: str) -> str:
-    """The features that a density scores: of its view, or of `known` for the filter of a kind."""
-    return KNOWN if name.startswith(LIKE) else name
+def values_of(name: str, sample: Sample) -> Array:
+    """The features (n, d) that a density scores: of its view, or of `known` for the filter of a kind."""
+    view = KNOWN if name.startswith(LIKE) else name
+    values = sample.features[view]
+    return values[:, :-LIGHT] if view in FIGURES else values
+
+
+def given_of(sample: Sample) -> Array:
+    """What every view is judged given (n, q): the nuisances, and the light that each tile holds, with its square."""
+    light = next((sample.features[view][:, -LIGHT:] for view in FIGURES if view in sample.features), None)
+    return sample.nuisances if light is None else _with_light(sample.nuisances, light)
+
+
+def _with_light(nuisances: Array, light: Array) -> Array:
+    return np.column_stack([nuisances, light, light**2])
 
 
 def least_shape(name: str) -> float:
@@ -218,13 +231,13 @@ def calibrate(
     if KNOWN in sample.features:
         names += [LIKE + kind for kind, rows in sample.staged.items() if np.isfinite(rows).all(axis=1).sum() >= 2]
     for name in names:
-        values = sample.features[feature_of(name)]
+        values, given = values_of(name, sample), given_of(sample)
         scores = np.empty(len(values))
         fitted = []
         for k in np.unique(fold):
             inside = fold != k
             density = _fit(name, sample.take(inside), seed)
-            scores[~inside] = density.score(values[~inside], sample.nuisances[~inside])
+            scores[~inside] = density.score(values[~inside], given[~inside])
             fitted.append(density)
         densities[name], normal[name] = fitted, scores
     surprises = [Calibrated(scores, least_shape(name)).surprise(scores) for name, scores in normal.items()]
@@ -235,15 +248,15 @@ def calibrate(
 
 
 def _fit(name: str, sample: Sample, seed: int) -> Density:
-    values = sample.features[feature_of(name)]
+    values, given = values_of(name, sample), given_of(sample)
     if not name.startswith(LIKE):
-        return fit_density(values, sample.nuisances, peaks=name == "peaks", seed=seed)
+        return fit_density(values, given, peaks=name == "peaks", seed=seed)
     staged = sample.staged[name.removeprefix(LIKE)]
     there: NDArray[np.bool_] = np.asarray(np.isfinite(staged).all(axis=1))
-    if there.sum() < 2:
-        there[:] = True
-        staged = values  # a fold without staged tiles: a filter that says nothing
-    return fit_filter(values, sample.nuisances, staged[there], sample.nuisances[there])
+    if there.sum() < 2:  # a fold without staged tiles: a filter that says nothing
+        return fit_filter(values, given, values, given)
+    moved = staged[there]
+    return fit_filter(values, given, moved[:, :-LIGHT], _with_light(sample.nuisances[there], moved[:, -LIGHT:]))
 
 
 def fold_numbers(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

@@ -1,5 +1,8 @@
 """Density of feature vectors of normals: what depends on nuisances is taken out, then a Gaussian mixture.
 
+Nuisances move features and widen them: a tile with a bright star has larger deviations, and they scatter more, than
+blank sky. Both are regressed out, else the brightest normals would set the limit for all.
+
 scikit-learn fits; what is kept are plain arrays, so that a fitted density is stored without pickle and evaluated
 without scikit-learn.
 """
@@ -20,6 +23,10 @@ __all__ = ["Density", "fit_density", "fit_filter", "scikit"]
 Array = NDArray[np.float64]
 RIDGE = 1e-2
 """Penalty of the regression on nuisances, per normal."""
+SPREAD_RIDGE = (0.05, 10.0)
+"""Penalty of the regression of the scatter on nuisances: per normal, and at least."""
+WIDEST = 2.0
+"""Nuisances change the natural log of the scatter by at most this much."""
 DENSITY, HIGHEST, FILTER = 0.0, 1.0, 2.0
 """How a fitted density scores: minus its log, the highest feature, or the features along one direction."""
 MIXTURE_LEAST = 40
@@ -50,6 +57,8 @@ class Density:
     nuisance_centre, nuisance_scale : (q,)
     slopes : (q + 1, d)
         Regression of features on standardised nuisances, constant first.
+    spreads : (q + 1, d)
+        Regression of the natural log of the scatter on the same.
     scale : (d,)
         Spread of what is left; of peaks, which are skewed, the distance from the median to the 95 % point.
     axes : (m, d)
@@ -67,6 +76,7 @@ class Density:
     nuisance_centre: Array
     nuisance_scale: Array
     slopes: Array
+    spreads: Array
     scale: Array
     axes: Array
     axis_scale: Array
@@ -79,7 +89,7 @@ class Density:
     def residuals(self, features: Array, nuisances: Array) -> Array:
         """Features (n, d) with the nuisances (n, q) taken out, standardised."""
         design = _design((nuisances - self.nuisance_centre) / self.nuisance_scale)
-        left: Array = (features - design @ self.slopes) / self.scale
+        left: Array = (features - design @ self.slopes) / (self.scale * _widening(design, self.spreads))
         return left
 
     def score(self, features: Array, nuisances: Array) -> Array:
@@ -106,6 +116,22 @@ class Density:
 
 def _design(nuisances: Array) -> Array:
     return np.column_stack([np.ones(len(nuisances)), np.clip(nuisances, -4.0, 4.0)])
+
+
+def _widening(design: Array, spreads: Array) -> Array:
+    """By how much nuisances widen the scatter (n, d)."""
+    wider: Array = np.exp(np.clip(design @ spreads, -WIDEST, WIDEST))
+    return wider
+
+
+def _spreads(design: Array, left: Array) -> Array:
+    """How the log of the scatter of what is left depends on nuisances (q + 1, d); 0 where it does not."""
+    n, q = design.shape[0], design.shape[1] - 1
+    size = np.clip(np.log(np.abs(left) / _spread(left) + 0.05), -2.5, 3.0)
+    per_normal, least = SPREAD_RIDGE
+    penalty = np.diag([0.0, *([per_normal * n + least] * q)])
+    found: Array = np.linalg.solve(design.T @ design + penalty, design.T @ (size - size.mean(axis=0)))
+    return found
 
 
 def _left_over(left: Array, coordinates: Array, axes: Array) -> Array:
@@ -156,6 +182,8 @@ def fit_density(features: Array, nuisances: Array, *, peaks: bool = False, seed:
     left = features - design @ slopes
     slopes[0] += np.median(left, axis=0)
     left = features - design @ slopes
+    spreads = _spreads(design, left)
+    left /= _widening(design, spreads)
     scale = np.maximum(np.percentile(left, 95, axis=0), 1e-3 * _spread(left)) if peaks else _spread(left)
     left = np.clip(left / scale, -8.0, 8.0)  # a stray among the normals must not turn the axes
     m = 1 if peaks else int(np.clip(n // 6, 1, min(d, 24)))
@@ -172,6 +200,7 @@ def fit_density(features: Array, nuisances: Array, *, peaks: bool = False, seed:
         centre,
         width,
         np.asarray(slopes, np.float64),
+        spreads,
         np.asarray(scale, np.float64),
         axes,
         axis_scale,
@@ -196,8 +225,7 @@ def fit_filter(features: Array, nuisances: Array, staged: Array, staged_nuisance
     staged_nuisances : ndarray (s, q)
     """
     plain = fit_density(features, nuisances, peaks=True)
-    plain = replace(plain, scale=_spread(features - _design(
-        (nuisances - plain.nuisance_centre) / plain.nuisance_scale) @ plain.slopes))  # fmt: skip
+    plain = replace(plain, scale=plain.scale * _spread(plain.residuals(features, nuisances)))
     left, moved = (np.arcsinh(plain.residuals(x, q)) for x, q in ((features, nuisances), (staged, staged_nuisances)))
     scatter = np.concatenate([left - left.mean(axis=0), moved - moved.mean(axis=0)])
     cov = scikit("covariance").LedoitWolf(assume_centered=True).fit(scatter).covariance_

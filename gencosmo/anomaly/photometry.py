@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gencosmo.anomaly.ground import compact, glow, grain
+from gencosmo.anomaly.hits import hits
 from gencosmo.anomaly.shapes import shapes
+from gencosmo.anomaly.streaks import streaks
 from gencosmo.scaling import measure_scaling
 
-__all__ = ["tile_figures", "tile_photometry"]
+__all__ = ["LIGHT", "tile_figures", "tile_photometry"]
 
 Float = NDArray[np.float32]
 QUANTILES = (0.5, 5, 25, 50, 75, 95, 99, 99.9)
+BRIGHTEST = (95, 99.5)
+"""Per cent of the smoothed pixels below the heights that say how much light a tile holds."""
+LIGHT = len(BRIGHTEST)
+"""The last figures of a tile: how much light it holds. All others depend on it, and are judged given it."""
 
 
 def tile_photometry(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -55,7 +61,7 @@ def tile_photometry(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def tile_figures(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Everything that a catalogue would say of a tile: its sources, the ground under them, its photometry (d,).
+    """Everything that a catalogue would say of a tile (d,): sources, the ground under them, photometry, light.
 
     The tile is brought to its own background and noise first, so that cutouts and tiles of a frame compare.
 
@@ -68,7 +74,15 @@ def tile_figures(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
     values = np.where(scored, own, 0.0).astype(np.float64)
     source = compact(values, scored)
     ground = (glow(values, scored, source), grain(values, scored, source))
-    return np.concatenate([shapes(values, scored), *ground, tile_photometry(own, scored)])
+    lines = (streaks(values, scored), hits(values, scored))
+    plain = tile_photometry(own, scored)
+    return np.concatenate([shapes(values, scored), *ground, *lines, plain, _light(values)])
+
+
+def _light(clean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Heights (2,) of the bright parts, in arsinh; single pixels, lines and faint discs hardly move them."""
+    smooth = ndimage.gaussian_filter(ndimage.median_filter(clean, 3), 1.0)
+    return np.asarray(np.arcsinh(np.percentile(smooth, BRIGHTEST) / 2))
 
 
 def _moment(light: NDArray[np.float64]) -> float:

@@ -135,6 +135,19 @@ def _debris(rng: Rng, flux: Array) -> Array:
     return np.asarray(flux + height * ndimage.gaussian_filter(patch.astype(float), 0.7))
 
 
+def _hit(rng: Rng, flux: Array) -> Array:
+    """Pixels that light did not reach through the optics: a short thin track or single pixels, 5 to 50 noises high."""
+    row, col = _somewhere(rng, flux.shape)
+    length, angle = np.exp(rng.uniform(0.0, np.log(0.25 * min(flux.shape)))), rng.uniform(-np.pi, np.pi)
+    out = flux.copy()
+    steps = np.arange(0.0, max(length, 1.0))
+    rows = np.clip(np.floor(row + steps * np.sin(angle)), 0, flux.shape[0] - 1).astype(np.int64)
+    cols = np.clip(np.floor(col + steps * np.cos(angle)), 0, flux.shape[1] - 1).astype(np.int64)
+    height = np.exp(rng.uniform(np.log(5.0), np.log(50.0)))
+    out[rows, cols] += height * rng.uniform(0.4, 1.4, rows.size)
+    return out
+
+
 STAGED: dict[str, Callable[[Rng, Array], Array]] = {
     "streak": _streak,
     "reflection": _reflection,
@@ -145,6 +158,7 @@ STAGED: dict[str, Callable[[Rng, Array], Array]] = {
     "dragged": _dragged,
     "blurred": _blurred,
     "debris": _debris,
+    "hit": _hit,
 }
 """Kinds of anomaly by name: what each makes of a tile in noises above the background."""
 

@@ -18,7 +18,7 @@ from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 2
+VERSION = 3
 WIDTHS = ("edges", "freedom", "scale")
 
 

@@ -63,6 +63,27 @@ def test_bad_seeing_is_not_an_anomaly_but_far_seeing_is_told() -> None:
     assert calibration.judge(tiles(rng, 5, shift=12.0, slope=3.0)).outside.all()
 
 
+def test_bright_tiles_do_not_set_the_limit_for_all() -> None:
+    """Where the scatter grows with a nuisance, quiet tiles are judged by quiet ones."""
+    rng = np.random.default_rng(11)
+
+    def grown(count: int) -> Sample:
+        plain = tiles(rng, count)
+        wider = np.exp(1.2 * plain.nuisances)
+        features = {name: values * wider for name, values in plain.features.items()}
+        return Sample(plain.group, plain.place, features, plain.nuisances, plain.peak)
+
+    calibration = calibrate(grown(300), None, folds=5, seed=0)
+    new = grown(400)
+    quiet = new.nuisances[:, 0] < 0
+    p = calibration.judge(new).p_value
+    assert np.mean(p[quiet] < 0.1) > 0.02 and np.mean(p[~quiet] < 0.1) < 0.27
+    odd = new.take(new.nuisances[:, 0] < -0.5)
+    odd.features["peaks"][:, 0] += 20.0
+    blind = calibrate(_without(grown(300)), None, folds=5, seed=0).judge(_without(odd))
+    assert np.median(calibration.judge(odd).p_value) < 0.3 * np.median(blind.p_value)
+
+
 def _without(sample: Sample) -> Sample:
     return Sample(sample.group, sample.place, sample.features, np.zeros((len(sample.group), 1)), sample.peak)
 
