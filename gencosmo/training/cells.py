@@ -32,12 +32,26 @@ __all__ = ["MODALITIES", "simulate_cells"]
 
 Modality = Callable[[Dice, int, int], Tensor]
 CELLS_PER_TILE = 48
-QUIET_SHARE = 0.5
+QUIET_SHARE, QUIET_LEAST = 0.7, 0.08
+ROUGH_SHARE = 0.3
+"""Share of the tiles with texture on all scales over everything."""
 
 
 def _chance(dice: Dice, batch: int, share: float) -> Tensor:
     """1 for a `share` of the tiles and 0 for the others, (B, 1, 1)."""
     return (dice.uniform(batch, 1, 1) < share).float()
+
+
+def fractal(dice: Dice, batch: int, size: int) -> Tensor:
+    """Random texture on all scales, of unit spread: a power law of slope -2.2 to -4 in two dimensions."""
+    side = size + size // 2
+    freq = torch.fft.fftfreq(side, device=dice.device)
+    k = torch.sqrt(freq[:, None] ** 2 + torch.fft.rfftfreq(side, device=dice.device)[None] ** 2)
+    slope = dice.uniform(batch, 1, 1, low=1.1, high=2.0)
+    waves = torch.fft.rfft2(dice.normal(batch, side, side)) * (k + 0.7 / side) ** (-slope)
+    noise = torch.fft.irfft2(waves, s=(side, side))[:, :size, :size]
+    kept: Tensor = (noise - noise.mean((1, 2), keepdim=True)) / noise.std((1, 2), keepdim=True)
+    return kept
 
 
 def nuclei(dice: Dice, batch: int, size: int) -> Tensor:
@@ -95,6 +109,7 @@ def electron(dice: Dice, batch: int, size: int) -> Tensor:
     membranes = membranes * (1 - 0.7 * doubled * torch.exp(-0.5 * (border / (0.4 * width)) ** 2))
     ground = 0.12 * of_cell(dice.normal(batch, CELLS_PER_TILE), number)
     grain = dice.uniform(batch, 1, 1, low=0.05, high=0.3) * field(dice, batch, size, 0.5, 1.8)
+    grain = grain + dice.uniform(batch, 1, 1, high=0.25) * fractal(dice, batch, size)
     edge = dice.uniform(batch, low=0.4, high=0.9)
     ring = blobs(dice, grid(dice, batch, size), dice.uniform(batch, low=2.0, high=4.5), 14, edge)
     few = (dice.uniform(batch, 14) < dice.uniform(batch, 1, high=0.9)).float()
@@ -114,14 +129,29 @@ def phase(dice: Dice, batch: int, size: int) -> Tensor:
     body = blobs(dice, where, radius, 10, dice.log_uniform(batch, low=0.5, high=3.0))
     lit = dice.uniform(batch, 10) < dice.uniform(batch, 1, low=0.2)
     thick = (body * per_tile(lit * dice.uniform(batch, 10, low=0.3))).sum(1).clamp(max=1.5)
-    thick = thick * (1 + 0.5 * field(dice, batch, size, 0.8, 4) * dice.uniform(batch, 1, 1))
-    thick = thick + 0.1 * spots(dice, batch, size, 60, 0.8, 2.0) + 0.06 * field(dice, batch, size, 1, 8)
+    # from bodies as smooth as lenses to granular ones
+    detail = dice.log_uniform(batch, 1, 1, low=0.02, high=1.0)
+    thick = thick * (1 + 0.5 * detail * field(dice, batch, size, 0.8, 4))
+    thick = thick + detail * (0.1 * spots(dice, batch, size, 60, 0.8, 2.0) + 0.06 * field(dice, batch, size, 1, 8))
     halo = blur(thick, dice.log_uniform(batch, low=2.0, high=9.0))
     angle = dice.uniform(batch, 1, 1, high=2 * math.pi)
     slope_r, slope_c = torch.gradient(thick, dim=(1, 2))
     relief = (slope_r * angle.sin() + slope_c * angle.cos()) * dice.uniform(batch, 1, 1, low=1.0, high=4.0)
     shaded = _chance(dice, batch, 0.33)
     return shaded * relief + (1 - shaded) * (dice.uniform(batch, 1, 1, low=0.7, high=1.3) * halo - thick)
+
+
+def smooth(dice: Dice, batch: int, size: int) -> Tensor:
+    """What is out of focus or thick: soft bodies, halos and slopes, nothing as fine as a pixel."""
+    where = warped(dice, batch, size, 5.0)
+    soft = dice.log_uniform(batch, low=1.5, high=8.0)
+    body = blobs(dice, where, dice.log_uniform(batch, low=5.0, high=40.0), 8, soft)
+    height = dice.normal(batch, 8) * (dice.uniform(batch, 8) < dice.uniform(batch, 1, low=0.2))
+    bodies = (body * per_tile(height)).sum(1)
+    ground = field(dice, batch, size, 5, 28) * dice.log_uniform(batch, 1, 1, low=0.05, high=1.5)
+    rows, cols = grid(dice, batch, size)
+    slope = dice.normal(batch, 2) * dice.log_uniform(batch, 1, low=0.1, high=3.0) / size
+    return bodies + ground + rows * per_tile(slope[:, 0]) + cols * per_tile(slope[:, 1])
 
 
 def brightfield(dice: Dice, batch: int, size: int) -> Tensor:
@@ -133,6 +163,8 @@ def brightfield(dice: Dice, batch: int, size: int) -> Tensor:
     tissue = torch.sigmoid(2.5 * field(dice, batch, size, 4, 20) + dice.normal(batch, 1, 1))
     stroma = tissue * (0.6 + 0.25 * field(dice, batch, size, 0.8, 4) + 0.5 * curves(dice, where, 14, 0.8, 2.5))
     worms = curves(dice, where, 3, 2.0, 7.0).clamp(max=0.5) * (2 + 0.4 * field(dice, batch, size, 0.8, 3))
+    seeds = seeds * (1 + dice.uniform(batch, 1, 1, high=0.4) * field(dice, batch, size, 0.6, 3))
+    stroma = stroma * (1 + dice.uniform(batch, 1, 1, high=0.5) * fractal(dice, batch, size))
     single = _chance(dice, batch, 0.3)
     depth = dice.log_uniform(batch, 1, 1, low=0.2, high=2.0)
     return torch.exp(-depth * (single * worms + (1 - single) * (seeds + stroma)).clamp(min=0))
@@ -149,14 +181,15 @@ def texture(dice: Dice, batch: int, size: int) -> Tensor:
 
 
 MODALITIES: dict[str, tuple[Modality, float, float, float]] = {
-    "nuclei": (nuclei, 0.22, 6.0, 500.0),
+    "nuclei": (nuclei, 0.18, 6.0, 500.0),
     "cells": (stained_cells, 0.18, 6.0, 300.0),
-    "filaments": (filaments, 0.08, 4.0, 200.0),
+    "filaments": (filaments, 0.06, 4.0, 200.0),
     "puncta": (puncta, 0.10, 5.0, 250.0),
-    "electron": (electron, 0.16, 2.5, 60.0),
-    "phase": (phase, 0.08, 5.0, 200.0),
-    "brightfield": (brightfield, 0.12, 5.0, 250.0),
-    "texture": (texture, 0.06, 2.0, 60.0),
+    "electron": (electron, 0.14, 2.5, 60.0),
+    "phase": (phase, 0.10, 5.0, 300.0),
+    "smooth": (smooth, 0.08, 10.0, 600.0),
+    "brightfield": (brightfield, 0.11, 5.0, 250.0),
+    "texture": (texture, 0.05, 2.0, 60.0),
 }
 """Name: how it is drawn, its share of the tiles, least and greatest contrast in units of the noise."""
 
@@ -179,6 +212,8 @@ def _scenes(dice: Dice, batch: int, size: int) -> Tensor:
         count = int(mine.sum())
         if count:
             out[mine] = draw(dice, count, size) * dice.log_uniform(count, 1, 1, low=low, high=high)
+    rough = _chance(dice, batch, ROUGH_SHARE) * dice.log_uniform(batch, 1, 1, low=0.02, high=0.4)
+    out = out * (1 + rough * fractal(dice, batch, size))
     through = (dice.uniform(batch, 1, 1) < 0.1) * dice.uniform(batch, 1, 1, high=0.5)
     return out + through * out.roll(1, 0)
 
@@ -187,7 +222,7 @@ def simulate_cells(batch: int, size: int, generator: Generator, device: torch.de
     """Draw `batch` microscopy tiles of `size` x `size` pixels, noise-free and with the variance of photon counting.
 
     Zero is the frame's background: the dark ground of sparse fluorescence, the middle of the values where the frame is
-    full. The variance is 1 there, in half of the tiles less, and grows linearly with the light (shot noise over a
+    full. The variance is 1 there, in most tiles less, and grows linearly with the light (shot noise over a
     read-noise floor), so what is darker than the background is quieter.
 
     Parameters
@@ -213,6 +248,7 @@ def simulate_cells(batch: int, size: int, generator: Generator, device: torch.de
     gain = dice.log_uniform(batch, 1, 1, low=1.0, high=300.0)
     # the deepest shadow still has the read noise's share of the variance
     gain = torch.maximum(gain, -truth.amin((1, 2), keepdim=True) * dice.log_uniform(batch, 1, 1, low=1.05, high=10.0))
-    # 8-bit, filtered and resampled frames are quieter than the noise scale that differences of their pixels give
-    quiet = torch.where(_chance(dice, batch, QUIET_SHARE) > 0, dice.log_uniform(batch, 1, 1, low=0.1, high=1.0), 1.0)
+    # full, 8-bit, filtered and resampled frames are quieter than the noise scale that differences of their pixels give
+    softer = dice.log_uniform(batch, 1, 1, low=QUIET_LEAST, high=1.0)
+    quiet = torch.where(_chance(dice, batch, QUIET_SHARE) > 0, softer, 1.0)
     return Sky(truth=truth, variance=(1 + truth / gain) * quiet**2)

@@ -42,6 +42,23 @@ def test_shadow_is_quiet_and_light_is_noisy() -> None:
         assert (design @ torch.stack([slope, ground]) - variance).abs().max() < 1e-3 * variance.max()
 
 
+def test_smooth_has_nothing_as_fine_as_a_pixel_and_a_fractal_has_all_scales() -> None:
+    def steps(image: torch.Tensor, lag: int) -> torch.Tensor:
+        return (image[:, :, lag:] - image[:, :, :-lag]).square().mean((1, 2)).sqrt()
+
+    soft, rough = cells.smooth(dice(), 24, 64), cells.fractal(dice(), 24, 64)
+    assert float((steps(soft, 1) / steps(soft, 16)).quantile(0.9)) < 0.15
+    growth = (steps(rough, 8) / steps(rough, 1)).log2() / 3
+    # fields of spectra k^-2.2 to k^-4 grow with the lag, some hardly, some in proportion to it
+    assert -0.05 < float(growth.min()) < 0.35 and 0.6 < float(growth.max()) < 1.05
+
+
+def test_some_tiles_are_all_structure_and_others_all_noise() -> None:
+    drawn = cells.simulate_cells(96, 48, torch.Generator().manual_seed(5))
+    ratio = (drawn.truth.var((1, 2)) / drawn.variance.mean((1, 2))).sqrt()
+    assert 0.2 < (ratio > 15).float().mean() < 0.5 and 0.1 < (ratio < 2).float().mean() < 0.5
+
+
 def test_contrast_goes_both_ways() -> None:
     truth = cells.simulate_cells(64, 48, torch.Generator().manual_seed(3)).truth.flatten(1)
     middle = truth.median(1).values
