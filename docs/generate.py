@@ -141,7 +141,7 @@ and told. `gencosmo.io.read` gives the whole cube as channels.
 masks, tables and all other HDUs stay as above. Integers become float32 (float64 where that is not exact). Reference
 pixels and empty planes stay. `GCM_STD` holds the spread of every pixel, and so does the file's own noise plane;
 `GCM_FILL` and the survey's "estimated" bit mark masked pixels alone. Results wait on the disk of the output, in files
-without a name.
+without a name: a file that was stopped begins anew, finished ones stay with `--resume`.
 
 The noise must be known: from the file's noise plane, `--ivar` or `--weight`, or from a camera:
 
