@@ -2,12 +2,15 @@
 
 ``simulated`` and ``rendered``: scenes of `super_resolution_scenes` (``rendered`` needs GalSim), with sky and shot
 noise. ``pairs``: the same galaxies in SDSS (0.339") and KiDS (0.2"), `--data` names the folder of the development
-images. ``speed``: seconds per megapixel beside Richardson-Lucy and deepinv's DiffPIR. The classical methods are tuned:
-Richardson-Lucy takes the number of iterations that is best *on the truth* it is judged by, so it is better here than
-anybody can have it.
+images. ``hst``: cutouts of the Hubble images there, blurred, binned and made noisy. ``spread``: the table of the
+stated spread. ``speed``: seconds per megapixel beside Richardson-Lucy and deepinv's DiffPIR and DPS. The classical
+methods are tuned: Richardson-Lucy takes the number of iterations that is best *on the truth* it is judged by, so it is
+better here than anybody can have it.
 
     python benchmarks/super_resolution.py simulated --scenes 6
     python benchmarks/super_resolution.py rendered --scenes 6 --diffpir
+    python benchmarks/super_resolution.py hst --scenes 4 --samples 0
+    python benchmarks/super_resolution.py spread --first 100 --scenes 4
     python benchmarks/super_resolution.py pairs --data ../shared/data
     python benchmarks/super_resolution.py known-answer --noise 0.3 --only "fast 16" [--covariance diagonal]
     python benchmarks/super_resolution.py speed
@@ -19,14 +22,17 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import signal
 from super_resolution_pairs import run_pairs
-from super_resolution_rivals import ITERATIONS, bicubic, diffpir, lanczos, ours, richardson_lucy, wiener
-from super_resolution_scenes import Array, Seen, rendered, simulated
+from super_resolution_rivals import ITERATIONS, bicubic, diffpir, dps, lanczos, ours, richardson_lucy, wiener
+from super_resolution_scenes import Array, Seen, rendered, simulated, space
+from super_resolution_spread import run_spread
 
 BINS = (-np.inf, 1, 10, 50, np.inf)
 """Edges, in noise of a pixel of the image, between which coverage is counted."""
@@ -51,17 +57,55 @@ def shape(image: Array, place: tuple[float, float], reach: int = 10) -> tuple[fl
 
 
 def photometry(image: Array, seen: Seen) -> dict[str, float]:
-    """Errors of flux, centroid and ellipticity of the sources that lie far enough from the edge."""
+    """Errors of flux, centroid and ellipticity of the sources that lie far enough from the edge.
+
+    ``flux_floor``: the error that the noise leaves to somebody who knows all of the scene but how much light is in the
+    box; ``flux_over_floor``: the error over it.
+    """
     assert seen.truth is not None
     side = seen.truth.shape[0]
-    pairs = [(shape(image, p), shape(seen.truth, p)) for p in seen.sources if min(p) > 12 and max(p) < side - 13]
-    if not pairs:
+    places = [p for p in seen.sources if min(p) > 12 and max(p) < side - 13]
+    if not places:
         return {}
+    pairs = [(shape(image, p), shape(seen.truth, p)) for p in places]
+    flux, floor = np.array([abs(a[0] / b[0] - 1) for a, b in pairs]), np.array([flux_floor(seen, p) for p in places])
     return {
-        "flux_error": float(np.median([abs(a[0] / b[0] - 1) for a, b in pairs])),
+        "flux_error": float(np.median(flux)),
+        "flux_floor": float(np.median(floor)),
+        "flux_over_floor": float(np.sqrt(((flux / floor) ** 2).mean())),
         "centroid_error": float(np.median([np.hypot(a[1] - b[1], a[2] - b[2]) / seen.scale for a, b in pairs])),
         "ellipticity_bias": float(np.mean([a[3] - b[3] for a, b in pairs])),
     }
+
+
+def flux_floor(seen: Seen, place: tuple[float, float], reach: int = 10) -> float:
+    """Relative error of the amplitude of the truth in a box, fitted to the image with everything else known."""
+    assert seen.truth is not None
+    r0, c0 = round(place[0]), round(place[1])
+    boxed = np.zeros_like(seen.truth)
+    inside = slice(r0 - reach, r0 + reach + 1), slice(c0 - reach, c0 + reach + 1)
+    boxed[inside] = seen.truth[inside]
+    blurred = signal.fftconvolve(boxed, seen.fine, mode="same")
+    light = blurred.reshape(seen.image.shape[0], seen.scale, seen.image.shape[1], seen.scale).sum((1, 3))
+    return float(1 / np.sqrt((light**2 / seen.noise**2).sum()))
+
+
+def coverage(error: Array, std: Array, height: Array, wide: float) -> dict[str, float]:
+    """Shares of the truth within 1 and 1.96 standard deviations and within the stated 95 % interval: all, sources and
+    blank sky; and by brightness.
+    """
+    row = {}
+    kinds = {"": np.ones(height.shape, bool), "_sources": height > 1, "_blank": height <= 1}
+    for name, some in kinds.items():
+        if not some.any():
+            continue
+        for level, width in (("68", 1.0), ("95", 1.96), ("95_stated", wide)):
+            row[f"coverage{level}{name}"] = float((error < width * std)[some].mean())
+    for low, high in pairwise(BINS):
+        some = (height >= low) & (height < high)
+        if some.sum() >= 20:
+            row[f"coverage68_from_{low:g}"] = float((error < std)[some].mean())
+    return row
 
 
 def judge(seen: Seen, options: argparse.Namespace, prior: object) -> tuple[dict[str, float], list[Array]]:
@@ -73,28 +117,30 @@ def judge(seen: Seen, options: argparse.Namespace, prior: object) -> tuple[dict[
     lucy = richardson_lucy(seen, best)
     row |= {"richardson_lucy": trials[best], "iterations": best}
     row |= {f"lucy_{k}": v for k, v in photometry(lucy, seen).items()}
-    if options.diffpir:
-        row["diffpir"] = rms(diffpir(seen, prior), seen.truth)
-    start = time.perf_counter()
-    mean, std, chi2 = ours(seen, options.samples, options.steps, options.mode, prior)
-    row["seconds"] = time.perf_counter() - start
+    for name, method in (("diffpir", diffpir), ("dps", dps)):
+        if getattr(options, name):
+            start = time.process_time()
+            row |= {name: rms(method(seen, prior), seen.truth), f"{name}_seconds": time.process_time() - start}
+    start = time.process_time()
+    mean, std, chi2, wide = ours(seen, options.samples, options.steps, options.mode, prior)
+    row["seconds"] = time.process_time() - start
     row |= {"gencosmo": rms(mean, seen.truth), "chi2": chi2} | photometry(mean, seen)
     row["ratio"] = row["gencosmo"] / min(row[k] for k in ("bicubic", "lanczos", "wiener", "richardson_lucy"))
     inside = (slice(8, -8), slice(8, -8))
-    within = (np.abs(mean - seen.truth) < std)[inside]
     height = (seen.truth * seen.scale**2 / np.median(seen.noise))[inside]
-    row |= {"coverage68": float(within.mean()), "coverage68_sources": float(within[height > 1].mean())}
-    for low, high in pairwise(BINS):
-        some = (height >= low) & (height < high)
-        if some.sum() >= 20:
-            row[f"coverage68_from_{low:g}"] = float(within[some].mean())
+    row |= coverage(np.abs(mean - seen.truth)[inside], std[inside], height, wide)
     return row, [bicubic(seen), lucy, mean, seen.truth, std]
 
 
 def run_scenes(options: argparse.Namespace) -> dict[str, object]:
     from gencosmo.priors import load_prior
 
-    make: Callable[..., Seen] = {"simulated": simulated, "rendered": rendered}[options.what]
+    kinds = {
+        "simulated": partial(simulated, exposure=options.exposure),
+        "rendered": partial(rendered, exposure=options.exposure),
+        "hst": partial(space, folder=Path(options.data) / "astro"),
+    }
+    make: Callable[..., Seen] = kinds[options.what]
     prior = load_prior(options.prior, "cpu")
     rows: list[dict[str, float]] = []
     for seed in range(options.first, options.first + options.scenes):
@@ -173,9 +219,12 @@ def run_speed(options: argparse.Namespace) -> dict[str, object]:
     }
     if options.diffpir:
         methods["diffpir 30"] = lambda s: diffpir(s, prior)
+    if options.dps:
+        methods["dps 100"] = lambda s: dps(s, prior)
     found = {}
     for name, method in methods.items():
-        method(small)
+        if not name.startswith("dps"):  # hundreds of evaluations warm themselves up
+            method(small)
         start = time.process_time()
         method(seen)
         found[name] = (time.process_time() - start) / ((options.side * options.scale) ** 2 / 1e6)
@@ -185,7 +234,7 @@ def run_speed(options: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["simulated", "rendered", "pairs", "known-answer", "speed"])
+    parser.add_argument("what", choices=["simulated", "rendered", "hst", "pairs", "known-answer", "speed", "spread"])
     parser.add_argument("--scenes", type=int, default=6)
     parser.add_argument("--first", type=int, default=0, help="seed of the first scene; 0 to 5 are the published ones")
     parser.add_argument("--side", type=int, default=48)
@@ -195,6 +244,8 @@ def main() -> None:
     parser.add_argument("--mode", default="fast")
     parser.add_argument("--prior", default="sky")
     parser.add_argument("--diffpir", action="store_true", help="DiffPIR with the same prior too; needs deepinv")
+    parser.add_argument("--dps", action="store_true", help="DPS with the same prior too; needs deepinv, and minutes")
+    parser.add_argument("--exposure", type=float, default=1.0, help="times longer: what is left when noise is not")
     parser.add_argument("--noise", type=float, default=0.05)
     parser.add_argument("--only", help='known answer: one line of the table, such as "fast 16"')
     parser.add_argument("--covariance", choices=["low-pass", "diagonal", "exact"], default="low-pass")
@@ -202,7 +253,7 @@ def main() -> None:
     parser.add_argument("--picture")
     parser.add_argument("--json")
     options = parser.parse_args()
-    runs = {"pairs": run_pairs, "known-answer": run_known_answer, "speed": run_speed}
+    runs = {"pairs": run_pairs, "known-answer": run_known_answer, "speed": run_speed, "spread": run_spread}
     result = runs.get(options.what, run_scenes)(options)
     print(json.dumps(result.get("median", {}), indent=1))
     if options.json:

@@ -12,9 +12,11 @@ import torch
 from scipy import ndimage, signal
 from super_resolution_scenes import Array, Seen
 
-__all__ = ["ITERATIONS", "bicubic", "diffpir", "lanczos", "ours", "richardson_lucy", "wiener"]
+__all__ = ["ITERATIONS", "bicubic", "diffpir", "dps", "lanczos", "ours", "richardson_lucy", "wiener"]
 
 ITERATIONS = (5, 10, 20, 30, 50, 80, 120, 200)
+LOW = 0.1
+"""Where deepinv's methods see the zero of the flux."""
 
 
 def bicubic(seen: Seen) -> Array:
@@ -69,8 +71,8 @@ def _whole(seen: Seen) -> Array:
     return signal.fftconvolve(seen.fine, np.outer(box, box))
 
 
-def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[Array, Array, float]:
-    """Mean, spread and chi-square."""
+def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[Array, Array, float, float]:
+    """Mean, spread, chi-square, and half-width of the 95 % interval in spreads."""
     from gencosmo import super_resolve
     from gencosmo.image import Image
 
@@ -82,58 +84,114 @@ def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[A
             image, seen.scale, psf=seen.fine, psf_sampling=seen.scale, ivar=1 / seen.noise**2, samples=samples,
             steps=steps, mode=mode, prior=prior,  # type: ignore[arg-type]
         )  # fmt: skip
-    return result.mean.astype(np.float64), result.std.astype(np.float64), float(result.chi2 or np.nan)
+    wide = result.quantiles.get(0.95, 1.96)
+    return result.mean.astype(np.float64), result.std.astype(np.float64), float(result.chi2 or np.nan), wide
 
 
 def diffpir(seen: Seen, prior: Any, steps: int = 30, weight: float = 7.0) -> Array:
-    """DiffPIR (Zhu et al. 2023) of deepinv with the prior as its denoiser; one noise level for the whole image.
-
-    The method wants values between 0 and 1 and one noise: the scene is divided by 1.2 times the brightest pixel of
-    the image, its zero put at 0.1, and the data get the noise of their median pixel.
-    """
-    # deepinv imports torchvision but uses none of its compiled ops, which a CPU build of torch cannot load
-    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
-    import deepinv
-
-    from gencosmo.operators import Binning, Composed, Psf
-    from gencosmo.windows import Canvas
-
-    shape = (seen.image.shape[0] * seen.scale, seen.image.shape[1] * seen.scale)
-    operator = Composed(
-        Psf(torch.from_numpy(seen.fine / seen.fine.sum()), shape),
-        Binning(seen.image.shape, (seen.scale, seen.scale), mean=True),
-    )
-    unit, low = float(np.median(seen.noise)), 0.1
-    top = 1.2 * float(seen.image.max()) / unit / (1 - low)
-    canvas = Canvas.from_planes([torch.zeros(shape)], [torch.ones(shape)], seeds=[0])
-    plan = prior.plan(canvas, canvas.pixels())
-
-    class Camera(deepinv.physics.LinearPhysics):
-        def A(self, x: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
-            return operator.forward(x[:, 0])[:, None]
-
-        def A_adjoint(self, y: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
-            return operator.adjoint(y[:, 0])[:, None]
-
-    class Denoise(torch.nn.Module):
-        def forward(self, x: torch.Tensor, sigma: Any, **_: Any) -> torch.Tensor:
-            canvas.fields[0, : shape[0] * shape[1]] = ((x[0, 0] - low) * top).flatten()
-            canvas.fields[1, : shape[0] * shape[1]] = float(sigma) * top
-            prior.denoise_(canvas, plan, "scene")
-            return canvas.view(canvas.mean, 0).clone()[None, None] / top + low
-
-    # the scene's pedestal goes through the camera as it is where the PSF does not reach beyond the image
-    pedestal = operator.forward(torch.full((1, *shape), low))[None]
-    y = torch.from_numpy(seen.image / unit / top).float()[None, None] + pedestal
-    physics = Camera()
-    physics.noise_model = deepinv.physics.GaussianNoise(1 / top)
-    start = torch.from_numpy(bicubic(seen) * seen.scale**2 / unit / top + low).float()[None, None]
-    model = deepinv.sampling.DiffPIR(
-        Denoise(), deepinv.optim.data_fidelity.L2(), sigma=1 / top, max_iter=steps, lambda_=weight
+    """DiffPIR (Zhu et al. 2023) of deepinv with the prior as its denoiser."""
+    posed = _Posed(seen, prior)
+    start = torch.from_numpy(bicubic(seen) * seen.scale**2 / posed.unit / posed.top + LOW).float()[None, None]
+    model = posed.deepinv.sampling.DiffPIR(
+        posed.denoiser(), posed.deepinv.optim.data_fidelity.L2(), sigma=1 / posed.top, max_iter=steps, lambda_=weight
     )
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = model(y, physics, x_init=start)
-    out: Array = ((found[0, 0].double().numpy() - low) * top * unit) / seen.scale**2
-    return out
+        return posed.scene(model(posed.y, posed.physics, x_init=start))
+
+
+def dps(seen: Seen, prior: Any, steps: int = 100) -> Array:
+    """DPS (Chung et al. 2023) of deepinv with the prior as its denoiser; three evaluations per step.
+
+    The Jacobian of a posterior mean is symmetric, so that the product with its transpose, which the method asks
+    automatic differentiation for, is a difference of two evaluations.
+    """
+    posed = _Posed(seen, prior)
+    plain = posed.denoiser()
+
+    class Denoised(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            ctx.sigma, found = float(sigma), plain(x, sigma)
+            ctx.save_for_backward(x, found)
+            return found.to(x)
+
+        @staticmethod
+        def backward(ctx: Any, along: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+            x, found = ctx.saved_tensors
+            length = 0.3 * ctx.sigma * along.numel() ** 0.5 / float(along.norm().clamp(min=1e-30))
+            return ((plain(x + length * along, ctx.sigma) - found) / length).to(along), None
+
+    class Denoise(torch.nn.Module):
+        def forward(self, x: torch.Tensor, sigma: Any, **_: Any) -> torch.Tensor:
+            out: torch.Tensor = Denoised.apply(x, torch.as_tensor(sigma).flatten()[0])  # type: ignore[no-untyped-call]
+            return out
+
+    model = posed.deepinv.sampling.DPS(Denoise(), num_steps=steps, guidance="annealed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return posed.scene(model(posed.y, posed.physics, seed=0))
+
+
+class _Posed:
+    """A scene as deepinv wants it: values between 0 and 1, and one noise level.
+
+    The scene is divided by 1.2 times the brightest pixel of the image, its zero put at `LOW`, and the data get the
+    noise of their median pixel.
+    """
+
+    def __init__(self, seen: Seen, prior: Any) -> None:
+        # deepinv imports torchvision but uses none of its compiled ops, which a CPU build of torch cannot load
+        sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+        import deepinv
+
+        from gencosmo.operators import Binning, Composed, Psf
+
+        self.deepinv, self.prior, self.scale = deepinv, prior, seen.scale
+        self.shape = (seen.image.shape[0] * seen.scale, seen.image.shape[1] * seen.scale)
+        operator = Composed(
+            Psf(torch.from_numpy(seen.fine / seen.fine.sum()), self.shape),
+            Binning(seen.image.shape, (seen.scale, seen.scale), mean=True),
+        )
+        self.unit = float(np.median(seen.noise))
+        self.top = 1.2 * float(seen.image.max()) / self.unit / (1 - LOW)
+
+        class Camera(deepinv.physics.LinearPhysics):
+            def A(self, x: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
+                return operator.forward(x[:, 0].float())[:, None].to(x)
+
+            def A_adjoint(self, y: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
+                return operator.adjoint(y[:, 0].float())[:, None].to(y)
+
+            def A_dagger(self, y: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
+                return self.A_adjoint(y)  # asked for its shape only
+
+        # the scene's pedestal goes through the camera as it is where the PSF does not reach beyond the image
+        pedestal = operator.forward(torch.full((1, *self.shape), LOW))[None]
+        self.y = torch.from_numpy(seen.image / self.unit / self.top).float()[None, None] + pedestal
+        self.physics = Camera()
+        self.physics.noise_model = deepinv.physics.GaussianNoise(1 / self.top)
+
+    def denoiser(self) -> torch.nn.Module:
+        """The prior as a denoiser of such values."""
+        from gencosmo.windows import Canvas
+
+        shape, top, prior = self.shape, self.top, self.prior
+        pixels = shape[0] * shape[1]
+        canvas = Canvas.from_planes([torch.zeros(shape)], [torch.ones(shape)], seeds=[0])
+        plan = prior.plan(canvas, canvas.pixels())
+
+        class Denoise(torch.nn.Module):
+            def forward(self, x: torch.Tensor, sigma: Any, **_: Any) -> torch.Tensor:
+                canvas.fields[0, :pixels] = ((x[0, 0].detach().float() - LOW) * top).flatten()
+                canvas.fields[1, :pixels] = float(torch.as_tensor(sigma).flatten()[0]) * top
+                prior.denoise_(canvas, plan, "scene")
+                return canvas.view(canvas.mean, 0).clone()[None, None] / top + LOW
+
+        return Denoise()
+
+    def scene(self, found: torch.Tensor) -> Array:
+        """Back to the units of the image."""
+        out: Array = ((found[0, 0].detach().double().numpy() - LOW) * self.top * self.unit) / self.scale**2
+        return out

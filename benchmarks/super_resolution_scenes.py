@@ -6,11 +6,13 @@ by GalSim (Rowe et al. 2015), whose profiles, PSFs, pixels and noise are its own
 and ellipticities spread like those of COSMOS, a disc with a bulge in half of them, behind Kolmogorov, optical and
 Moffat PSFs. The truth of a rendered scene is the galaxy as a space telescope with a PSF of two fine pixels saw it
 (`resolution`), so that no single cusp pixel decides the rms; the camera's PSF is that much narrower.
+``space``: what the Hubble telescope saw of two lensing galaxies (test images of the prior's split).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from scipy import signal
 
 from gencosmo.operators.profiles import airy_psf, gaussian_psf, moffat_psf
 
-__all__ = ["Array", "Seen", "rendered", "simulated"]
+__all__ = ["Array", "Seen", "rendered", "simulated", "space"]
 
 Array = NDArray[np.float64]
 SUB = 5
@@ -67,8 +69,8 @@ def scene(rng: np.random.Generator, side: int) -> tuple[Array, tuple[tuple[float
     return total, tuple(places)
 
 
-def simulated(seed: int, side: int = 48, scale: int = 2) -> Seen:
-    """One image of a scene."""
+def simulated(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0) -> Seen:
+    """One image of a scene, exposed so many times longer."""
     rng = np.random.default_rng(seed)
     width = rng.uniform(2.4, 3.6) * scale
     fine = [
@@ -81,7 +83,7 @@ def simulated(seed: int, side: int = 48, scale: int = 2) -> Seen:
     blurred = signal.fftconvolve(wide, fine, mode="same")[border:-border, border:-border]
     clean = blurred.reshape(side, scale, side, scale).sum((1, 3))
     sky, gain = 10 ** rng.uniform(0.3, 1.0), 10 ** rng.uniform(0, 1)
-    noise = np.sqrt(sky**2 + np.maximum(clean, 0) / gain)
+    noise = np.sqrt((sky**2 + np.maximum(clean, 0) / gain) / exposure)
     image = clean + noise * rng.normal(size=clean.shape)
     box = np.ones((scale, scale)) / scale**2
     native = signal.fftconvolve(fine, box)
@@ -96,7 +98,7 @@ def simulated(seed: int, side: int = 48, scale: int = 2) -> Seen:
     )
 
 
-def rendered(seed: int, side: int = 48, scale: int = 2) -> Seen:
+def rendered(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0) -> Seen:
     """One galaxy by GalSim, in units of electrons; the truth is the scene seen at two fine pixels FWHM."""
     import galsim
 
@@ -128,10 +130,39 @@ def rendered(seed: int, side: int = 48, scale: int = 2) -> Seen:
     image = galsim.Convolve(galaxy, space, optics).drawImage(nx=side, ny=side, scale=pixel, dtype=float)
     psf = optics.drawImage(nx=71, ny=71, method="no_pixel", **options).array
     sky = 10 ** rng.uniform(0.3, 1.0)
-    noise = np.sqrt(sky**2 + np.maximum(image.array, 0))
+    noise = np.sqrt((sky**2 + np.maximum(image.array, 0)) / exposure)
     seen = image.array + noise * rng.normal(size=noise.shape)
     psf = psf / psf.sum()
     place = (truth.shape[0] - 1) / 2
     middle = (place + galaxy.centroid.y / fine, place + galaxy.centroid.x / fine)
     box = np.ones((scale, scale)) / scale**2
     return Seen(seen, noise, signal.fftconvolve(psf, box), psf, scale, truth, (middle,))
+
+
+def space(seed: int, side: int = 48, scale: int = 2, *, folder: Path) -> Seen:
+    """A cutout of a Hubble image as the truth, blurred, binned, and with noise far above its own.
+
+    Two lensing galaxies (SLACS, F814W, 0.05"), one with the light of the lens taken away so that its arcs are left; in
+    the middle and beside it.
+    """
+    from astropy.io import fits
+
+    name, sky = (("image.fits.gz", 0.12), ("slacs2303+1422_image.fits.gz", 0.05))[seed % 2]
+    wide: Array = fits.getdata(folder / "lens_slacs" / name).astype(np.float64)
+    rng, whole, border = np.random.default_rng(20_000 + seed), side * scale, 32
+    shift = np.zeros(2, int) if seed < 2 else rng.integers(-30, 31, 2)
+    first = (np.array(wide.shape) - whole) // 2 + shift - border
+    part = wide[first[0] : first[0] + whole + 2 * border, first[1] : first[1] + whole + 2 * border]
+    width = rng.uniform(2.2, 3.0) * scale
+    fine = [moffat_psf(width, 3.5, size=51), gaussian_psf(width, size=35), airy_psf(width / 0.5145, 1, 1, size=61)][
+        seed // 2 % 3
+    ]
+    blurred = signal.fftconvolve(part, fine, mode="same")[border:-border, border:-border]
+    clean = blurred.reshape(side, scale, side, scale).sum((1, 3))
+    noise = np.sqrt(sky**2 + np.maximum(clean, 0) / 500)  # electrons per second in an exposure of 500 s
+    box = np.ones((scale, scale)) / scale**2
+    truth = part[border:-border, border:-border]
+    image = clean + noise * rng.normal(size=clean.shape)
+    return Seen(
+        image, noise, signal.fftconvolve(fine, box), fine, scale, truth, ((whole / 2 - shift[0], whole / 2 - shift[1]),)
+    )

@@ -35,6 +35,7 @@ from gencosmo.sampling.clocks import set_clocks_
 from gencosmo.sampling.loop import Progress
 from gencosmo.sampling.lowpass import NODES, Doubt, LowPass
 from gencosmo.sampling.solve import Measurement, Slope, solve, views
+from gencosmo.sampling.spectrum import CENTRES, TAUS, Bands
 from gencosmo.schedules import levels, start_factor
 from gencosmo.windows import Canvas
 
@@ -55,6 +56,10 @@ NEIGHBOURS = 5
 """Side of the box over which variances are averaged for the prior share."""
 PROBES = 16
 """Draws of the linearised posterior from which spread and prior share are taken when no samples are wanted."""
+GRAIN = 3
+"""Side of the box over which the variance of these draws is averaged."""
+LATE = 1 << 16
+"""Steps from which noise is counted that belongs to no step of the walk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +117,8 @@ def sample_linear(
     measured : Measurement
         Operator, values and inverse variances (P, h, w) in the canvas' flux.
     samples : int
-        0: mean by the deterministic walk, spread and prior share of the linearised posterior.
+        0: mean by the deterministic walk; spread and prior share of the posterior linearised there, with the local
+        spectrum of `gencosmo.sampling.spectrum`, four further evaluations.
     evaluations : int
         Levels, at least 2; one denoiser evaluation each in the fast mode.
     mode : {"fast", "quality"}
@@ -199,7 +205,6 @@ class _Walk:
         self.mode, self.iterations, self.doubt, self.drawing = mode, iterations, doubt, drawing
         self.residual = 0.0
         self.start_var = work.var.clone()
-        self._start: LowPass | None = None
 
     def run(self, taus: list[float], report: Callable[[], None], cancel: threading.Event | None) -> None:
         """All levels; the state ends at level 0."""
@@ -225,7 +230,7 @@ class _Walk:
         """A draw (or, without drawing, the mean) of the scene given the state and the measurement."""
         mean, cov = self.planes(self.work.mean), self._covariance(level, self.doubt)
         if k == 1:
-            self.start_var, self._start = self.flat(cov.var), self._covariance(level, None)
+            self.start_var = self.flat(self._covariance(level, None).var)
         drawn = mean
         extra = None
         if self.drawing:
@@ -251,18 +256,27 @@ class _Walk:
         return LowPass(var * doubt.spread, share, length, doubt.drift * level2)
 
     def linearised(self) -> Tensor:
-        """Variance (N,) of the posterior that is linearised at the start level."""
-        assert self._start is not None
-        cov = self._start
-        total = torch.zeros_like(cov.var)
-        for probe in range(PROBES):
-            number = 1000 + probe
-            drawn = cov.draw(partial(self._white, number))
-            step, _ = solve(
-                self.measured, cov.__matmul__, drawn, self.measured.noise(self.work, number), ITERATIONS, blank=True
-            )
+        """Variance (N,) of the posterior that is linearised at the end of the walk, with its local spectrum."""
+        work, result = self.work, self.work.fields[0].clone()
+        clock = self.planes(work.clock)
+        levels, variances = [], []
+        for j, tau in enumerate(TAUS):
+            level = tau * clock
+            self.planes(work.fields[0]).copy_(self.planes(result) + level * self.noise(STREAM_STEP, LATE + j))
+            self.planes(work.fields[1]).copy_(level)
+            self.denoiser.denoise_(work, self.plan, self.world)
+            levels.append(level)
+            variances.append(self.planes(work.var).clamp(min=0).clone())
+        work.fields[0].copy_(result)
+        cov, total = Bands(levels, variances, clock), torch.zeros_like(clock)
+        for probe in range(LATE, LATE + PROBES):
+            first = probe * len(CENTRES)
+            drawn = cov.draw(lambda b, first=first: self.noise(STREAM_SCENE, first + b))  # type: ignore[misc]
+            noise = self.measured.noise(work, probe)
+            step, _ = solve(self.measured, cov.__matmul__, drawn, noise, ITERATIONS, blank=True)
             total += (drawn + step) ** 2
-        return self.flat(total / PROBES)
+        var = self.around(self.flat(total / PROBES), GRAIN)
+        return var if self.doubt is None else var * self.doubt.honest.factor(self.around(result)) ** 2
 
     def _white(self, step: int, node: int) -> Tensor:
         return self.noise(STREAM_SCENE, step * len(NODES) + node)
@@ -274,12 +288,12 @@ class _Walk:
         normal_(flat, self.work.layout, self.work.seed, *numbers)
         return self.planes(flat)
 
-    def around(self, flat: Tensor) -> Tensor:
+    def around(self, flat: Tensor, side: int = NEIGHBOURS) -> Tensor:
         """Means (N,) over the neighbourhood of each pixel of one sample's canvas."""
         one = self.canvas
         planes = views(one, flat)[:, None]
         out = torch.zeros_like(flat)
-        views(one, out).copy_(F.avg_pool2d(planes, NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False)[:, 0])
+        views(one, out).copy_(F.avg_pool2d(planes, side, 1, side // 2, count_include_pad=False)[:, 0])
         return out
 
     def planes(self, flat: Tensor) -> Tensor:

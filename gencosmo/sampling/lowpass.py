@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gencosmo.operators.fourier import irfft2, rfft2
+from gencosmo.sampling.spectrum import TRAINED_SPREAD, UNCORRECTED, Honest
 
 __all__ = ["NODES", "TRAINED_MEAN", "Doubt", "LowPass"]
 
@@ -55,13 +56,16 @@ class Doubt:
     drift : float
         Variance, over the squared level, of an error that all pixels of a wide neighbourhood (the longest filter of
         `NODES`) share, such as a pedestal of the sky.
+    honest : Honest
+        Measured corrections of the spread that is stated in the end.
     """
 
     spread: float = 1.0
     drift: float = 0.0
+    honest: Honest = UNCORRECTED
 
 
-TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2)
+TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2, honest=TRAINED_SPREAD)
 """For the mean of trained networks by the walk without noise (docs/decisions/0011-networks-err-together.md)."""
 
 

@@ -19,7 +19,7 @@ from gencosmo.priors.base import Denoiser
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import Result
 from gencosmo.sampling.linear import EVALUATIONS, LinearPosterior, Mode, sample_linear
-from gencosmo.sampling.lowpass import TRAINED_MEAN
+from gencosmo.sampling.lowpass import TRAINED_MEAN, Doubt
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.fluxes import flux_mode_of
 from gencosmo.tasks.measured import Float, Measured, measure, psf_of, scale_of
@@ -96,7 +96,7 @@ def super_resolve(
     -------
     Result
         `mean`, `std`, `samples`, `filled`, `flags` and `prior_share` on the fine grid; `residual` on the image's, and
-        `chi2`. ``meta``: ``scale`` (rows, columns) and ``flux_mode``.
+        `chi2`; with a trained prior and without samples `quantiles`. ``meta``: ``scale`` (rows, cols), ``flux_mode``.
 
     Raises
     ------
@@ -126,11 +126,12 @@ def super_resolve(
     flags = _fine_flags(asked, factors)
     if card is not None:
         flags |= judge_domain(_fine_image(asked, factors, flags), card)
+    doubt = TRAINED_MEAN if card is not None and not samples else None
     found = _channels(
         asked,
         denoiser,
         (kernel, factors, psf_sampling),
-        {"samples": samples, "evaluations": steps or EVALUATIONS, "mode": mode, "cancel": cancel},
+        {"samples": samples, "evaluations": steps or EVALUATIONS, "mode": mode, "cancel": cancel, "doubt": doubt},
         (seed, place, card is not None),
         progress,
     )
@@ -143,7 +144,7 @@ def super_resolve(
         "mode": mode,
         "device": place,
     }
-    return _result(asked, found, factors, flux, flags, provenance, {"run": time.perf_counter() - start})
+    return _result(asked, found, factors, (flux, doubt), flags, provenance, {"run": time.perf_counter() - start})
 
 
 def deconvolve(image: Any, psf: Any = None, **options: Any) -> Result:
@@ -181,7 +182,6 @@ def _channels(
     kernel, scale, sampling = optics
     seed, device, trained = how
     channels, found = image.shape[0], []
-    doubt = TRAINED_MEAN if trained and not options["samples"] else None
     for channel in range(channels):
         one = measure(
             image,
@@ -198,7 +198,6 @@ def _channels(
             denoiser,
             one.canvas,
             one.measured,
-            doubt=doubt,
             progress=_part(progress, channel, channels),
             **options,
         )
@@ -246,11 +245,12 @@ def _result(
     image: Image,
     found: list[tuple[Measured, LinearPosterior]],
     scale: tuple[int, int],
-    flux: str,
+    how: tuple[str, Doubt | None],
     flags: NDArray[np.uint32],
     provenance: Mapping[str, Any],
     timings: Mapping[str, float],
 ) -> Result:
+    flux, doubt = how
     area = np.float32(scale[0] * scale[1] if flux == "sum" else 1)
     pedestal = None
     if image.background is not None:
@@ -278,6 +278,7 @@ def _result(
         prior_share=image.restore(np.stack([one.scene(p.prior_share) for one, p in found])),
         residual=image.restore(residual),
         chi2=float((residual[good].astype(np.float64) ** 2 * ivar[good]).mean()) if good.any() else None,
+        quantiles={} if doubt is None else {0.68: 1.0, 0.95: doubt.honest.quantile95},
         meta={"scale": scale, "flux_mode": flux},
         provenance=provenance,
         timings=timings,

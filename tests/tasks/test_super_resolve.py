@@ -57,6 +57,20 @@ def test_it_is_closer_to_the_scene_than_the_image_is() -> None:
     assert result.provenance["steps"] == 8
 
 
+def test_the_spread_without_samples_has_its_interval() -> None:
+    scene, image, psf = sky(24)
+    held = Image(image[None], origin=PLACE, planar=True)
+    result = super_resolve(held, 2, psf=psf, ivar=NOISE**-2, samples=0, steps=8)
+    assert result.samples is None
+    low, high = result.interval(0.95)
+    within = (low < scene) & (scene < high)
+    assert within.mean() > 0.85
+    assert 0.5 < np.mean(np.abs(result.mean - scene) < result.std) < 0.9
+    # sharp limbs are less known than the sky between
+    assert np.median(result.std[scene > 40]) > 3 * np.median(result.std[scene < 1])
+    assert not trained()[2].quantiles
+
+
 def test_the_residual_is_the_noise() -> None:
     _, image, result = trained()
     assert result.residual is not None and result.residual.shape == image.shape
