@@ -6,8 +6,8 @@ Tiles of 64 pixels of frames that trained no prior: squares of 128 pixels in a c
 the null and the injections. Everybody is fitted on the same normals and judged by the same null.
 
 ``--small 16`` asks how well `rank` orders a small plate instead: of so many tiles one is injected, and its place is
-told, by the detector's own order and by the order for small sets (`gencosmo.tasks.among`). For it the images of
-``--fields fly`` are there: they trained the prior `cells`, and the order for small sets was chosen on them.
+told, by the detector's own order and by the order for small sets (`gencosmo.tasks.among`). For choosing between the
+two ``--fields fly`` is there: its images trained the prior `cells`, and test nothing else.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gencosmo import AnomalyDetector
+from gencosmo import AnomalyDetector, score
 from gencosmo.anomaly.maps import Tiles
 from gencosmo.anomaly.views import Raw
 from gencosmo.errors import InputError
@@ -72,3 +72,15 @@ def test_shapes_and_openings() -> None:
     assert opened(Later((1, 9, 12), lambda: as_image(array))).shape == (1, 9, 12)
     with pytest.raises(InputError):
         shape_of(np.ones(9))
+
+
+def test_windows_that_fit_say_what_wide_ones_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    image = 100 + 5 * rng.standard_normal((96, 90)).astype(np.float32)
+    for row, col in rng.integers(8, 80, (6, 2)):
+        image[row - 1 : row + 2, col - 1 : col + 2] += rng.uniform(20, 200)
+    fitting = score(image, device="cpu").meta["explanation"].z
+    monkeypatch.setattr("gencosmo.anomaly.views.narrowed", lambda denoiser, sides: denoiser)
+    wide = score(image, device="cpu").meta["explanation"].z
+    assert not np.array_equal(fitting, wide), "one of the two was not asked"
+    assert np.sqrt(np.mean((fitting - wide) ** 2)) < 0.05
