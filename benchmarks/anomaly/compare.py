@@ -75,11 +75,20 @@ def interval(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> t
     return float(low), float(high)
 
 
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """Central 90 % of a share (Wilson 1927)."""
+    z = 1.645
+    middle = (found + z * z / 2) / (of + z * z)
+    half = z * np.sqrt(found * (of - found) / of + z * z / 4) / (of + z * z)
+    return float(middle - half), float(middle + half)
+
+
 def _measured(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> dict[str, object]:
     """Completeness at the score that 1 % of the null exceed, and AUROC."""
     limit = np.quantile(null, 0.99, method="higher")
     return {
         "complete": float((found > limit).mean()),
+        "complete_interval": wilson(int((found > limit).sum()), len(found)),
         "auroc": auroc(null, found),
         "interval": interval(rng, null, found),
     }
