@@ -2,14 +2,14 @@
 
 ``simulated`` and ``rendered``: scenes of `super_resolution_scenes` (``rendered`` needs GalSim), with sky and shot
 noise. ``pairs``: the same galaxies in SDSS (0.339") and KiDS (0.2"), `--data` names the folder of the development
-images. ``hst``: cutouts of the Hubble images there, blurred, binned and made noisy. ``spread``: the table of the
+images. ``hst``: cutouts of a Hubble image there, blurred, binned and made noisy. ``spread``: the table of the
 stated spread. ``speed``: seconds per megapixel beside Richardson-Lucy and deepinv's DiffPIR and DPS. The classical
 methods are tuned: Richardson-Lucy takes the number of iterations that is best *on the truth* it is judged by, so it is
 better here than anybody can have it.
 
     python benchmarks/super_resolution.py simulated --scenes 6
     python benchmarks/super_resolution.py rendered --scenes 6 --diffpir
-    python benchmarks/super_resolution.py hst --scenes 4 --samples 0
+    python benchmarks/super_resolution.py hst --scenes 2 --samples 0
     python benchmarks/super_resolution.py spread --first 100 --scenes 4
     python benchmarks/super_resolution.py pairs --data ../shared/data
     python benchmarks/super_resolution.py known-answer --noise 0.3 --only "fast 16" [--covariance diagonal]

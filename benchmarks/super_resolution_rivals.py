@@ -157,9 +157,19 @@ class _Posed:
         self.unit = float(np.median(seen.noise))
         self.top = 1.2 * float(seen.image.max()) / self.unit / (1 - LOW)
 
+        class Look(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+                return operator.forward(x[:, 0].detach().float().contiguous())[:, None].to(x)
+
+            @staticmethod
+            def backward(ctx: Any, along: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+                return operator.adjoint(along[:, 0].float().contiguous())[:, None].to(along)
+
         class Camera(deepinv.physics.LinearPhysics):
             def A(self, x: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
-                return operator.forward(x[:, 0].float())[:, None].to(x)
+                out: torch.Tensor = Look.apply(x)  # type: ignore[no-untyped-call]
+                return out
 
             def A_adjoint(self, y: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: N802
                 return operator.adjoint(y[:, 0].float())[:, None].to(y)
