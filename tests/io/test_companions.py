@@ -243,5 +243,9 @@ def test_a_shared_file_that_appears_meanwhile_is_no_obstacle(tmp_path):
         [(str(tmp_path / "shared"), [b"same"]), (str(tmp_path / "main"), appears())], shared=[str(tmp_path / "shared")]
     )
     assert sorted(os.listdir(tmp_path)) == ["main", "shared"]
+    atomic.write_all_atomic(
+        [(str(tmp_path / "shared"), [b"same"]), (str(tmp_path / "other"), [b"main"])], shared=[str(tmp_path / "shared")]
+    )
+    assert (tmp_path / "other").read_bytes() == b"main", "it was there before the writing began"
     with pytest.raises(UsageError, match="exists"):
         atomic.write_all_atomic([(str(tmp_path / "shared"), [b"else"])], shared=[str(tmp_path / "shared")])
