@@ -37,7 +37,7 @@ def narrowed(denoiser: Denoiser, sides: tuple[int, int]) -> Denoiser:
         return denoiser
     stride, card = denoiser.network.shape.stride, denoiser.card
     core = -(-max(sides) // stride) * stride
-    if core > card.core:
+    if core >= card.core:
         return denoiser
     margin = -(-MARGIN // stride) * stride
     card = replace(card, core=core, halo=margin, ramp=0)
