@@ -83,7 +83,7 @@ def wilson(found: int, of: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-def _measured(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> dict[str, object]:
+def measured(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> dict[str, object]:
     """Completeness at the score that 1 % of the null exceed, and AUROC."""
     limit = np.quantile(null, 0.99, method="higher")
     return {
@@ -102,7 +102,7 @@ def _untold(rng: np.random.Generator, ours: dict, kind: str) -> dict[str, object
         combine_surprises(-np.log(np.array([[t.views[view][0] for t in ours[key]] for view in kept])), weights_of(kept))
         for key in ("null", kind)
     )
-    return _measured(rng, null, found)
+    return measured(rng, null, found)
 
 
 def field(name: str, given: argparse.Namespace) -> dict[str, object]:
@@ -131,7 +131,7 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     for rival, scorer in scorers.items():
         scores[rival] = {kind: scorer(x) for kind, x in {"null": null, **injected}.items()}
     for method, by_kind in scores.items():
-        rows[method] = {kind: _measured(rng, by_kind["null"], by_kind[kind]) for kind in KINDS}
+        rows[method] = {kind: measured(rng, by_kind["null"], by_kind[kind]) for kind in KINDS}
     rows["  untold"] = {kind: _untold(rng, ours, kind) for kind in KINDS}
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
@@ -140,9 +140,10 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
 
 def show(name: str, found: dict) -> str:
     """A Markdown table: completeness in per cent, AUROC in brackets."""
-    lines = [f"| {name} | " + " | ".join(KINDS) + " |", "|---" * (len(KINDS) + 1) + "|"]
+    kinds = list(found["rows"]["gencosmo"])
+    lines = [f"| {name} | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
     for method, row in found["rows"].items():
-        cells = [f"{100 * row[k]['complete']:.0f} ({row[k]['auroc']:.2f})" for k in KINDS]
+        cells = [f"{100 * row[k]['complete']:.0f} ({row[k]['auroc']:.2f})" for k in kinds]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.anomaly.compare import _measured, draw
+from benchmarks.anomaly.compare import draw, measured, show
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import micro_frames
@@ -76,13 +76,13 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     for rival, fit in RIVALS.items():
         scorer = fit(normals)
         scores = {kind: scorer(tiles) for kind, tiles in sets.items()}
-        rows[rival] = {kind: _measured(rng, scores["null"], scores[kind]) for kind in kinds}
+        rows[rival] = {kind: measured(rng, scores["null"], scores[kind]) for kind in kinds}
     detector = gencosmo.AnomalyDetector("cells", device="cpu").fit(list(normals.astype(np.float32)))
     ours = {kind: detector.evaluate(list(tiles.astype(np.float32))) for kind, tiles in sets.items()}
     found = {"gencosmo": {kind: np.array([t.score[0] for t in tiles]) for kind, tiles in ours.items()}}
     for view in ours["null"][0].views:
         found[f"  {view}"] = {kind: -np.log([t.views[view][0] for t in tiles]) for kind, tiles in ours.items()}
-    rows = {m: {kind: _measured(rng, by["null"], by[kind]) for kind in kinds} for m, by in found.items()} | rows
+    rows = {m: {kind: measured(rng, by["null"], by[kind]) for kind in kinds} for m, by in found.items()} | rows
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
     return {"rows": rows, "alarms": alarms, "normals": len(normals), "null": len(null), "each": given.each}
@@ -128,16 +128,6 @@ def small(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
         ]
         print(f"{name}, 1 of {n}: {kind:13s} " + "; ".join(told), flush=True)
     return {kind: {m: float(np.median(p)) for m, p in by.items()} for kind, by in places.items()}
-
-
-def show(name: str, found: dict) -> str:
-    """A Markdown table: completeness in per cent, AUROC in brackets."""
-    kinds = list(found["rows"]["gencosmo"])
-    lines = [f"| {name} | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
-    for method, row in found["rows"].items():
-        cells = [f"{100 * row[k]['complete']:.0f} ({row[k]['auroc']:.2f})" for k in kinds]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:
