@@ -251,11 +251,9 @@ def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
 def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result) -> dict[str, str]:
     known: Mapping[str, Any] = result.provenance
     camera = job.read.camera
-    passes = {"GCMPASS": str(job.passes)} if job.passes > 1 else {}
-    turns = {"GCMTURN": str(job.turns)} if job.turns > 1 else {}
+    counts = {"GCMPASS": job.passes, "GCMTURN": job.turns}
     return (
-        passes
-        | turns
+        {name: str(count) for name, count in counts.items() if count > 1}
         | ({} if camera is None else {"GCMNOISE": str(camera)})
         | {
             "GCMVERS": package_version(),
