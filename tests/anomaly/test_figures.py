@@ -112,6 +112,14 @@ def test_a_hit_is_sharper_than_any_star() -> None:
     )
 
 
+def test_three_pixels_in_a_row_are_a_track_and_one_is_not() -> None:
+    alone, row = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE))
+    alone[20, 20], row[20, 19:22] = 30, 30
+    # a mean of three: a track keeps its light, a single pixel a third of it; noise sqrt(1/3)
+    np.testing.assert_allclose(np.expm1(hits(row, ALL)[1]), 30 * np.sqrt(3), rtol=1e-6)
+    np.testing.assert_allclose(np.expm1(hits(alone, ALL)[1]), 10 * np.sqrt(3), rtol=1e-6)
+
+
 def test_figures_do_not_depend_on_units_and_bear_holes() -> None:
     tile = sky(5).astype(np.float32)
     one, other = tile_figures(tile, ALL), tile_figures(7 * tile - 300, ALL)
