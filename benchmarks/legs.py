@@ -52,7 +52,8 @@ def trained(start: DiffusionPrior, frames: Sequence[Frame], changes: dict[str, f
     """The prior after a leg; without a calibration, which the leg has not measured. As it is, without changes."""
     if not changes:
         return DiffusionPrior(start.network, start.card)
-    settings = replace(Settings(minutes=math.inf, rate=RATE, average=AVERAGE, seed=5), **changes)  # type: ignore[arg-type]
+    plain = Settings(minutes=math.inf, rate=RATE, average=AVERAGE, seed=5, surface=start.card.surface)
+    settings = replace(plain, **changes)  # type: ignore[arg-type]
     leg = Leg(sky_draws(frames, settings, settings.seed), start.network.shape, settings)
     leg.tiles = tiles
     leg.start_from(start.network)

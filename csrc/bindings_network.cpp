@@ -3,6 +3,7 @@
 #include "biharmonic_fill.hpp"
 #include "bindings.hpp"
 #include "calibrate.hpp"
+#include "kriging_fill.hpp"
 #include "precondition.hpp"
 #include "pyramid_fill.hpp"
 
@@ -104,6 +105,91 @@ void biharmonic_fill_op(py::handle fields_, py::handle layout_, py::handle pixel
     }
   }
   run<BiharmonicArgs>(op, fields, a, threads, biharmonic_fill_cpu, GC_CUDA_OR_NULL(biharmonic_fill));
+}
+
+// What the kernel takes for granted; on CUDA, where nothing can be read, the caller vouches.
+void check_kriging(const KrigingArgs& a, int64_t room, const TensorArg& blocks, const TensorArg& pixels,
+                   const TensorArg& cell_of, const TensorArg& cells, const TensorArg& offsets, const TensorArg& shapes,
+                   const TensorArg& workspace) {
+  int64_t first = 0, farthest = 0;
+  for (int64_t p = 0; p <= a.planes; ++p) {
+    if (a.blocks[p] != first) blocks.fail("is not the running number of blocks of the planes");
+    if (p < a.planes) first += block_rows(a.layout[p]) * block_cols(a.layout[p]);
+  }
+  if (room < first * 2 * kLags) {
+    workspace.fail("expected at least " + std::to_string(first * 2 * kLags + a.count * kTerms) + " floats, got " +
+                   std::to_string(workspace.dim(0)));
+  }
+  for (int64_t k = 0; k < a.reach; ++k) {
+    const int64_t down = a.offsets[2 * k], right = a.offsets[2 * k + 1];
+    farthest = max64(farthest, down * down + right * right);
+  }
+  if (4 * farthest >= kTable) offsets.fail("reach too far");
+  // two neighbours on opposite sides are twice as far from each other as the hidden pixel
+  if (a.table > kTable || a.table <= 4 * farthest || a.table <= squared_distance(kLags - 1)) {
+    shapes.fail("expected more than " + std::to_string(max64(4 * farthest, squared_distance(kLags - 1))) + " and at most " +
+                std::to_string(kTable) + " squared distances, got " + std::to_string(a.table));
+  }
+  for (int64_t i = 0; i < a.count; ++i) {
+    const int64_t p = a.cells[3 * i], row = a.cells[3 * i + 1], col = a.cells[3 * i + 2];
+    if (p < 0 || p >= a.planes) cells.fail("names plane " + std::to_string(p) + " of " + std::to_string(a.planes));
+    if (row < 0 || row >= block_rows(a.layout[p]) || col < 0 || col >= block_cols(a.layout[p]))
+      cells.fail("entry " + std::to_string(i) + " lies outside its plane");
+  }
+  for (int64_t i = 0; i < a.holes; ++i) {
+    if (a.cell_of[i] < 0 || a.cell_of[i] >= a.count) cell_of.fail("entry " + std::to_string(i) + " is no cell");
+    const Plane& plane = a.layout[a.cells[3 * a.cell_of[i]]];
+    const int64_t at = a.pixels[i] - plane.offset;
+    if (at < 0 || at >= plane.height * plane.width) pixels.fail("entry " + std::to_string(i) + " lies outside its plane");
+  }
+}
+
+void kriging_fill_op(py::handle fields_, py::handle layout_, py::handle blocks_, py::handle pixels_,
+                     py::handle cell_of_, py::handle cells_, py::handle offsets_, py::handle shapes_,
+                     py::handle workspace_, double limit, int threads) {
+  const char* op = "kriging_fill_";
+  const TensorArg fields(op, "fields", fields_), layout(op, "layout", layout_), blocks(op, "blocks", blocks_);
+  const TensorArg pixels(op, "pixels", pixels_), cell_of(op, "cell_of", cell_of_), cells(op, "cells", cells_);
+  const TensorArg offsets(op, "offsets", offsets_), shapes(op, "shapes", shapes_);
+  const TensorArg workspace(op, "workspace", workspace_);
+  fields.expect(Dtype::f32, {kFields, -1});
+  for (const TensorArg* t : {&layout, &blocks, &pixels, &cell_of, &cells, &offsets, &shapes, &workspace}) {
+    t->same_device(fields);
+  }
+  const int64_t n = fields.dim(1);
+  const Plane* planes = checked_layout(layout, n);
+  blocks.expect(Dtype::i64, {layout.dim(0) + 1});
+  pixels.expect(Dtype::i64, {-1});
+  cell_of.expect(Dtype::i64, {pixels.dim(0)});
+  cells.expect(Dtype::i64, {-1, 3});
+  offsets.expect(Dtype::i32, {-1, 2});
+  shapes.expect(Dtype::f32, {kTerms - 1, -1});
+  workspace.expect(Dtype::f32, {-1});
+  const int64_t count = cells.dim(0), room = workspace.dim(0) - count * kTerms;
+  float *rows = fields.data<float>(), *work = workspace.data<float>();
+  const KrigingArgs a{rows + kZ * n,
+                      rows + kSigma * n,
+                      rows + kBase * n,
+                      rows + kBaseVar * n,
+                      rows + kSmooth * n,
+                      planes,
+                      blocks.data<const int64_t>(),
+                      pixels.data<const int64_t>(),
+                      cell_of.data<const int64_t>(),
+                      cells.data<const int64_t>(),
+                      offsets.data<const int32_t>(),
+                      shapes.data<const float>(),
+                      work + count * kTerms,
+                      work,
+                      layout.dim(0),
+                      pixels.dim(0),
+                      count,
+                      offsets.dim(0),
+                      shapes.dim(1),
+                      room / (2 * kLags),
+                      static_cast<float>(limit)};
+  if (!fields.cuda()) check_kriging(a, room, blocks, pixels, cell_of, cells, offsets, shapes, workspace);
+  run<KrigingArgs>(op, fields, a, threads, kriging_fill_cpu, GC_CUDA_OR_NULL(kriging_fill));
 }
 
 // Type and strides of a (B, C, H, W) tensor on the network's side, row-major or channels_last.
@@ -229,6 +315,7 @@ void bind_network_ops(py::module_& m) {
   m.def("pyramid_workspace", &pyramid_workspace_op);
   m.def("pyramid_fill", &pyramid_fill_op);
   m.def("biharmonic_fill", &biharmonic_fill_op);
+  m.def("kriging_fill", &kriging_fill_op);
   m.def("precondition", &precondition_op);
   m.def("apply_kernels", &apply_kernels_op);
   m.def("apply_kernels_backward", &apply_kernels_backward_op);

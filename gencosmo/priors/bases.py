@@ -1,4 +1,4 @@
-"""The two bases of every pixel, filled on the canvas: pyramid value and variance, and the smooth surface."""
+"""The two bases of every pixel, filled on the canvas: pyramid value and variance, and the surface over the holes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,37 @@ from gencosmo.ops.biharmonic_fill import (
     biharmonic_workspace,
     hole_components,
 )
+from gencosmo.ops.kriging_fill import (
+    Cells,
+    correlation_shapes,
+    find_cells,
+    kriging_fill_,
+    kriging_workspace,
+    neighbour_offsets,
+)
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_workspace
+
+SURFACES = ("biharmonic", "kriging")
+"""What lies over the holes: the smoothest surface; or, where neighbours are near enough, their best linear estimate, and
+the smoothest surface elsewhere (decision 0015)."""
 
 
 @dataclass(frozen=True)
 class Components:
-    """Independent holes of a canvas, see :func:`gencosmo.ops.biharmonic_fill.hole_components`."""
+    """Independent holes of a canvas, see :func:`gencosmo.ops.biharmonic_fill.hole_components`, and for kriging the blocks
+    in which their pixels lie.
+    """
 
     pixels: Tensor
     starts: Tensor
     planes: Tensor
+    cells: Cells | None = None
 
 
-def find_components(sigma: Tensor, layout: Tensor) -> Components:
+def find_components(sigma: Tensor, layout: Tensor, surface: str = "biharmonic") -> Components:
     """Components of the pixels that are bridged rather than trusted."""
-    return Components(*hole_components(sigma, layout))
+    found = hole_components(sigma, layout)
+    return Components(*found, find_cells(*found, layout) if surface == "kriging" else None)
 
 
 def fill_bases_(fields: Tensor, layout: Tensor, prior_var: float, components: Components) -> None:
@@ -42,9 +58,19 @@ def fill_bases_(fields: Tensor, layout: Tensor, prior_var: float, components: Co
     biharmonic_fill_(
         fields, layout, components.pixels, components.starts, components.planes, workspace, ITERATIONS, CLIP_SIGMAS
     )
+    if components.cells is not None:
+        _krige_(fields, layout, components.cells)
 
 
-def tile_windows(z: Tensor, sigma: Tensor, prior_var: float) -> Tensor:
+def _krige_(fields: Tensor, layout: Tensor, cells: Cells) -> None:
+    offsets, shapes = (table.to(fields.device) for table in (neighbour_offsets(), correlation_shapes()))
+    workspace = torch.empty(kriging_workspace(cells), dtype=torch.float32, device=fields.device)
+    kriging_fill_(
+        fields, layout, cells.blocks, cells.pixels, cells.cell_of, cells.cells, offsets, shapes, workspace, CLIP_SIGMAS
+    )
+
+
+def tile_windows(z: Tensor, sigma: Tensor, prior_var: float, surface: str = "biharmonic") -> Tensor:
     """Window batch (B, 5, H, W) of separate tiles (B, H, W), each a plane of its own; used in training."""
     batch, height, width = z.shape
     pixels = height * width
@@ -53,5 +79,5 @@ def tile_windows(z: Tensor, sigma: Tensor, prior_var: float) -> Tensor:
     layout = torch.zeros(batch, 6, dtype=torch.int64, device=z.device)
     layout[:, 0] = torch.arange(batch, device=z.device) * pixels
     layout[:, 1], layout[:, 2] = height, width
-    fill_bases_(fields, layout, prior_var, find_components(fields[1], layout))
+    fill_bases_(fields, layout, prior_var, find_components(fields[1], layout, surface))
     return fields.view(5, batch, height, width).transpose(0, 1).contiguous()

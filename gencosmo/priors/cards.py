@@ -50,6 +50,8 @@ class Card:
     domain : mapping
         What the training frames look like: name of a statistic to its lowest and highest accepted value, see
         :mod:`gencosmo.priors.looks`. Empty = not known, nothing is compared.
+    surface : str
+        What lies over the holes as the second base, see :data:`gencosmo.priors.bases.SURFACES`.
     validation : mapping
         How well it fills frames it has not seen: what they were, and one row for each kind of hole
         (``gencosmo info NAME`` shows it).
@@ -71,6 +73,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     test_vector: Mapping[str, Any] = field(default_factory=dict)
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    surface: str = "biharmonic"
     validation: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -177,7 +177,7 @@ class DiffusionPrior:
         """Write ``canvas.mean`` and ``canvas.var`` in all planned windows from ``canvas.fields``."""
         hole = canvas.fields[1] >= HOLE_SIGMA
         if plan.hole is None or plan.components is None or not torch.equal(plan.hole, hole):
-            plan.hole, plan.components = hole, find_components(canvas.fields[1], canvas.layout)
+            plan.hole, plan.components = hole, find_components(canvas.fields[1], canvas.layout, self.card.surface)
         fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
         for flat in (canvas.mean, canvas.var, canvas.weight):
             flat.zero_()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from gencosmo.priors.bases import SURFACES
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.priors.network import NetworkShape
 from gencosmo.training.data import hold_out
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--channels", type=int, nargs="+", default=[48, 96, 128])
     train.add_argument("--blocks", type=int, nargs="+", default=[1, 2, 2])
     train.add_argument("--from", dest="start", help="begin with the weights of this prior (name or path of its card)")
+    train.add_argument("--surface", choices=SURFACES, default=Settings.surface, help="second base of the windows")
     train.add_argument("--rate", type=float, default=Settings.rate, help="highest learning rate")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="cpu")
@@ -51,7 +53,12 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     settings = Settings(
-        minutes=given.minutes, batch=given.batch, seed=given.seed, rate=given.rate, simulator=given.simulator
+        minutes=given.minutes,
+        batch=given.batch,
+        seed=given.seed,
+        rate=given.rate,
+        simulator=given.simulator,
+        surface=given.surface,
     )
     kept = hold_out(frames)[0] if frames else []
     start = DiffusionPrior.load(given.start).network if given.start else None

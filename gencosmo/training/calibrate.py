@@ -77,7 +77,7 @@ def residuals_of(network: DenoiserNetwork, task: Task, settings: Settings, first
     """Residuals of one batch, by world; tiles are counted from `first`."""
     levels, scales = torch.tensor(LEVEL_EDGES), torch.tensor(SCALE_EDGES)
     with torch.no_grad():
-        win = tile_windows(task.z, task.sigma, settings.prior_var)
+        win = tile_windows(task.z, task.sigma, settings.prior_var, settings.surface)
         features, local = features_of(win, task.world, settings.prior_var)
         mean, var = (x[:, 0] for x in applied_kernels(network(features), win, local))
     expected, _ = observed_moments(mean, var, task.z, task.sigma, task.noise)

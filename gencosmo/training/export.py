@@ -96,7 +96,7 @@ def write_prior(
     """
     from safetensors.torch import save_file
 
-    network, settings = network_of(state), Settings(**state["settings"])
+    network, settings = network_of(state), Settings(**{"surface": "biharmonic", **state["settings"]})
     folder.mkdir(parents=True, exist_ok=True)
     card_file = folder / f"{known['name']}.json"
     weights = card_file.with_suffix(".safetensors")
@@ -124,6 +124,7 @@ def write_prior(
         pixel_scale=tuple(known["pixel_scale"]),
         largest_hole=known["largest_hole"],
         training=training,
+        surface=settings.surface,
         domain=domain if base is None else join_domains(domain, base.card.domain),
         **(WINDOWS if base is None else {key: getattr(base.card, key) for key in WINDOWS}),
     )
@@ -145,8 +146,8 @@ def recalibrate(card_file: Path, frames: Sequence[Frame], batches: int = 300) ->
     prior = DiffusionPrior.load(card_file)
     training = prior.card.training
     settings = Settings(
-        prior_var=prior.card.prior_var, bfloat16=False, seed=int(training.get("seed", 0)),
-        simulator=training.get("simulator", "sky"),
+        prior_var=prior.card.prior_var, surface=prior.card.surface, bfloat16=False,
+        seed=int(training.get("seed", 0)), simulator=training.get("simulator", "sky"),
     )  # fmt: skip
     train, held = hold_out(frames)
     measured = calibrate(prior.network, held, settings, prior.card.weights_sha256, batches)

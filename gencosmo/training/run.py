@@ -101,7 +101,8 @@ class Plan:
         own = replace(own, simulator=self.simulator or str(known.get("simulator", Settings.simulator)))
         if prior is not None:
             # a trained network does not need the mild start of a new one
-            own = replace(own, rate=FINE_RATE, real_share=FINE_SHARE, prior_var=prior.card.prior_var)
+            own = replace(own, rate=FINE_RATE, real_share=FINE_SHARE)
+            own = replace(own, prior_var=prior.card.prior_var, surface=prior.card.surface)
         own = own if self.rate is None else replace(own, rate=self.rate)
         return own if self.real_share is None else replace(own, real_share=self.real_share)
 
@@ -173,7 +174,7 @@ def train(
         course = Course(draws, shape, settings, plan.tiles, device)
         if prior is not None:
             course.start_from(prior.network)
-        held = HeldOut(held_frames, settings.tile, settings.prior_var, device=device)
+        held = HeldOut(held_frames, settings.tile, settings.prior_var, settings.surface, device=device)
         report(_words(learn, held_frames, prior))
         before = book.open(lambda: held.measure(course.average.eval()))
         after = course.go(book, held, report, cancel)

@@ -39,6 +39,8 @@ class Settings:
         Where the simulated tiles come from, a name of `draws.SIMULATORS`.
     prior_var : float
         Variance of the prior, in squared network flux.
+    surface : str
+        Second base of the windows, a name of `gencosmo.priors.bases.SURFACES`.
     reach : float
         Residuals beyond so many predicted standard deviations count by their size, no longer by its square.
     """
@@ -52,6 +54,7 @@ class Settings:
     scene_share: float = 0.55
     simulator: str = "sky"
     prior_var: float = 900.0
+    surface: str = "kriging"
     seed: int = 0
     reach: float = 3.0
     average: float = 0.9995
@@ -72,7 +75,7 @@ def features_of(win: Tensor, world: Tensor, prior_var: float) -> tuple[Tensor, T
 
 def predict(network: DenoiserNetwork, task: Task, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
     """Differentiable forward pass of a task: mean, variance and local roughness, each (B, H, W)."""
-    win = tile_windows(task.z, task.sigma, settings.prior_var)
+    win = tile_windows(task.z, task.sigma, settings.prior_var, settings.surface)
     features, local = features_of(win, task.world, settings.prior_var)
     # without matrix units bfloat16 convolutions take a CPU twice as long as float32 ones
     with torch.autocast(win.device.type, torch.bfloat16, enabled=settings.bfloat16 and win.device.type != "cpu"):

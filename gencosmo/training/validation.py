@@ -111,13 +111,21 @@ class HeldOut:
         Side of the tiles.
     prior_var : float
         Variance of the prior, in squared network flux.
+    surface : str
+        Second base of the windows.
     tiles : int
         How many questions.
     device : str
     """
 
     def __init__(
-        self, frames: Sequence[Frame], tile: int, prior_var: float, tiles: int = TILES, device: str = "cpu"
+        self,
+        frames: Sequence[Frame],
+        tile: int,
+        prior_var: float,
+        surface: str = "biharmonic",
+        tiles: int = TILES,
+        device: str = "cpu",
     ) -> None:
         source = TileSource(frames, tile, QUESTION_SEED)
         values, good = source.draw(tiles)[:2]
@@ -128,7 +136,7 @@ class HeldOut:
         sigma = torch.where(unknown, math.inf, 0.0).to(device)
         z = torch.where(unknown.to(device), 0 * self.target, self.target)
         self.prior_var = prior_var
-        self.windows = tile_windows(z, sigma, prior_var)
+        self.windows = tile_windows(z, sigma, prior_var, surface)
         self.counts = self.hidden.sum((1, 2)) >= MIN_HIDDEN
         bases = [self._tile_rms(self.windows[:, row]) for row in (BASE, SMOOTH)]
         self.base_rms = torch.minimum(*bases)

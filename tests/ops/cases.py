@@ -24,6 +24,14 @@ from gencosmo.ops.calibrate import calibrate_, calibrate_reference_
 from gencosmo.ops.fft_point import MODES, fft_point, fft_point_reference
 from gencosmo.ops.gather import gather, gather_reference
 from gencosmo.ops.hutchinson import CHUNKS, hutchinson_, hutchinson_reference_, probe_, probe_reference_
+from gencosmo.ops.kriging_fill import (
+    correlation_shapes,
+    find_cells,
+    kriging_fill_,
+    kriging_fill_reference_,
+    kriging_workspace,
+    neighbour_offsets,
+)
 from gencosmo.ops.moments import moments_, moments_reference_
 from gencosmo.ops.normal import normal_, normal_reference_
 from gencosmo.ops.precondition import FEATURES, LOCALS, SCRATCH, precondition, precondition_reference
@@ -212,6 +220,14 @@ def make_biharmonic(g: torch.Generator, shapes: Any) -> Arguments:
     }  # fmt: skip
 
 
+def make_kriging(g: torch.Generator, shapes: Any) -> Arguments:
+    layout, fields = canvas(g, shapes)
+    found = find_cells(*hole_components(fields[1], layout), layout)
+    tables = {"offsets": neighbour_offsets(), "shapes": correlation_shapes()}
+    scratch = torch.empty(kriging_workspace(found))
+    return {"fields": fields, "layout": layout, **vars(found), **tables, "workspace": scratch, "limit": 6.0}
+
+
 def window_batch(g: torch.Generator, shapes: Any) -> Tensor:
     made = make_gather(g, shapes)
     gather_reference(**made)
@@ -354,6 +370,10 @@ CASES = {
     "biharmonic_fill_": Case(
         biharmonic_fill_, biharmonic_fill_reference_, make_biharmonic, ("fields",), "biharmonic_fill_",
         ("planes", "workspace"),
+    ),
+    "kriging_fill_": Case(
+        kriging_fill_, kriging_fill_reference_, make_kriging, ("fields",), "kriging_fill_",
+        ("blocks", "offsets", "shapes", "workspace"),
     ),
     "precondition": Case(
         precondition, _precondition_reference, make_precondition, ("features", "local"), "precondition",

@@ -167,7 +167,8 @@ def test_fake_tensors_pass_and_cannot_reach_the_kernel(op: str) -> None:
 @every_tensor
 def test_wrong_dtype(op: str, name: str) -> None:
     arguments = CASES[op].arguments()
-    other = {torch.float32: torch.float64, torch.float64: torch.float32, torch.int64: torch.int32}
+    other = {torch.float32: torch.float64, torch.float64: torch.float32}
+    other |= {torch.int64: torch.int32, torch.int32: torch.int64}
     arguments[name] = arguments[name].to(other[arguments[name].dtype])
     with pytest.raises((TypeError, ValueError), match=f"gencosmo.ops.{op}: argument '{name}' expected"):
         CASES[op].call(**arguments)

@@ -102,11 +102,24 @@ def by_holes(op: str, arguments: Arguments, parts: list[list[int]]) -> dict[str,
     return {"fields": together}
 
 
+def by_cells(op: str, arguments: Arguments, parts: list[list[int]]) -> dict[str, Tensor]:
+    """In place, the hidden pixels of some cells after those of others, with the cells of each part numbered anew."""
+    made = copies(arguments)
+    for part in parts:
+        place = torch.full((made["cells"].shape[0],), -1).index_copy(0, torch.tensor(part), torch.arange(len(part)))
+        mine = place[made["cell_of"]] >= 0
+        own = {"pixels": made["pixels"][mine], "cell_of": place[made["cell_of"]][mine], "cells": made["cells"][part]}
+        CASES[op].call(**made | own)
+    return {"fields": made["fields"]}
+
+
 def batch(op: str, arguments: Arguments) -> int:
     if op in LEADING:
         return int(arguments[tensors(arguments)[0]].shape[0])
     if op == "biharmonic_fill_":
         return int(arguments["planes"].shape[0])
+    if op == "kriging_fill_":
+        return int(arguments["cells"].shape[0])
     if op in PIXELS:
         return int(arguments["mean"].shape[0])
     return int(arguments["windows" if op == "gather" else "layout"].shape[0])
@@ -118,7 +131,7 @@ def test_no_member_knows_of_the_others(op: str) -> None:
     count = batch(op, arguments)
     assert count > 1
     want = bytes_of(CASES[op].run(arguments))
-    ways = {"gather": by_windows, "blend_": by_windows, "biharmonic_fill_": by_holes}
+    ways = {"gather": by_windows, "blend_": by_windows, "biharmonic_fill_": by_holes, "kriging_fill_": by_cells}
     ways |= (
         dict.fromkeys(LEADING, by_leading_axis) | dict.fromkeys(PLANES, by_planes) | dict.fromkeys(PIXELS, by_pixels)
     )

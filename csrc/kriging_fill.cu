@@ -1,0 +1,165 @@
+#include "cuda_launch.cuh"
+#include "kriging_fill.hpp"
+
+namespace gencosmo {
+namespace {
+
+constexpr unsigned kWarp = 32, kWarps = 4, kAll = 0xffffffffu;
+static_assert(kNear == kWarp, "a lane for every neighbour");
+
+// A pixel that may lie outside the plane or not be trusted: then it counts nothing.
+struct Seen {
+  float value, noise, counts;
+};
+__device__ Seen seen(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x) {
+  if (y >= p.height || x < 0 || x >= p.width) return Seen{0.0f, 0.0f, 0.0f};
+  const int64_t at = p.offset + y * p.width + x;
+  if (!trusted(a.z[at], a.sigma[at])) return Seen{0.0f, 0.0f, 0.0f};
+  return Seen{a.z[at], half_square(a.sigma[at]), 1.0f};
+}
+
+// One thread per block of pixels and lag. The sums run in the order of the CPU's eight lanes.
+__global__ void __launch_bounds__(kThreads) pairs_kernel(KrigingArgs a) {
+  for (int64_t p = blockIdx.y; p < a.planes; p += gridDim.y) {
+    const Plane plane = a.layout[p];
+    const int64_t cols = block_cols(plane), items = block_rows(plane) * cols * kLags;
+    for (int64_t i = first_item(); i < items; i += item_stride()) {
+      const int64_t block = i / kLags, top = block / cols * kBlock, left = block % cols * kBlock;
+      const int lag = static_cast<int>(i % kLags);
+      float square[kBlock] = {}, count[kBlock] = {};
+      for (int k = 0; k < kPairs; ++k) {
+        const Pair pair = pair_of(k);
+        if (pair.lag != lag) continue;
+        for (int r = 0; r < kBlock; ++r) {
+          for (int c = 0; c < kBlock; ++c) {
+            const Seen one = seen(a, plane, top + r, left + c);
+            const Seen two = seen(a, plane, top + r + pair.down, left + c + pair.right);
+            const float both = one.counts * two.counts;
+            square[c] += pair_square(one.value, two.value, one.noise, two.noise, both);
+            count[c] += both;
+          }
+        }
+      }
+      float* out = a.sums + (a.blocks[p] + block) * (2 * kLags);
+      out[lag] = eight(square);
+      out[kLags + lag] = eight(count);
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) law_kernel(KrigingArgs a) {
+  for (int64_t cell = first_item(); cell < a.count; cell += item_stride()) {
+    if (!fit_law(a, cell, a.law + cell * kTerms)) a.law[cell * kTerms] = -1.0f;
+  }
+}
+
+struct Shared {
+  double column[kNear][kNear + 1], value[kNear], one[kNear], pull[kNear];
+  float covariance[kTable];
+  int64_t at[kNear];
+  int32_t down[kNear], right[kNear];
+  int count;
+};
+
+// The first kNear trusted pixels in the order of the offsets, 32 offsets at a time.
+__device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane, Shared& s) {
+  int found = 0;
+  for (int64_t k0 = 0; k0 < a.reach && found < kNear; k0 += kWarp) {
+    const int64_t k = k0 + lane;
+    bool good = k < a.reach;
+    const int32_t down = good ? a.offsets[2 * k] : 0, right = good ? a.offsets[2 * k + 1] : 0;
+    const int64_t row = y + down, col = x + right;
+    good = good && row >= 0 && row < p.height && col >= 0 && col < p.width;
+    const int64_t at = p.offset + (good ? row * p.width + col : 0);
+    good = good && trusted(a.z[at], a.sigma[at]);
+    const unsigned votes = __ballot_sync(kAll, good);
+    const int place = found + __popc(votes & ((1u << lane) - 1u));
+    if (good && place < kNear) {
+      s.at[place] = at;
+      s.down[place] = down;
+      s.right[place] = right;
+    }
+    found += __popc(votes);
+  }
+  if (lane == 0) s.count = found < kNear ? found : kNear;
+  __syncwarp();
+}
+
+// One warp per hidden pixel, a lane for every neighbour; each entry sees the same operations in the same order as on
+// the CPU.
+__global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) {
+  __shared__ Shared all[kWarps];
+  const unsigned lane = threadIdx.x % kWarp;
+  Shared& s = all[threadIdx.x / kWarp];
+  const int64_t warps = static_cast<int64_t>(gridDim.x) * kWarps;
+  for (int64_t h = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp; h < a.holes; h += warps) {
+    const int64_t cell = a.cell_of[h], at = a.pixels[h];
+    const float* law = a.law + cell * kTerms;
+    if (!(law[0] >= 0.0f)) continue;  // the same for the whole warp
+    const Plane plane = a.layout[a.cells[3 * cell]];
+    __syncwarp();
+    find_neighbours(a, plane, (at - plane.offset) / plane.width, (at - plane.offset) % plane.width, lane, s);
+    const int n = s.count;
+    if (n < kLeastNear) continue;
+    for (int64_t d = lane; d < a.table; d += kWarp) {
+      float sum = 0.0f;
+      for (int t = 0; t + 1 < kTerms; ++t) sum += law[t] * a.shapes[t * a.table + d];
+      s.covariance[d] = sum;
+    }
+    __syncwarp();
+    const int i = static_cast<int>(lane);
+    if (i < n) {
+      const double total = static_cast<double>(s.covariance[0]) + static_cast<double>(law[kTerms - 1]);
+      for (int j = 0; j < i; ++j) {
+        const int32_t dy = s.down[i] - s.down[j], dx = s.right[i] - s.right[j];
+        s.column[j][i] = static_cast<double>(s.covariance[dy * dy + dx * dx]);
+      }
+      const double noise = static_cast<double>(a.sigma[s.at[i]]);
+      s.column[i][i] = total + kJitter * total + noise * noise;
+      s.value[i] = static_cast<double>(a.z[s.at[i]]);
+      s.one[i] = 1.0;
+      s.pull[i] = static_cast<double>(s.covariance[s.down[i] * s.down[i] + s.right[i] * s.right[i]]);
+    }
+    __syncwarp();
+    double ones = 0.0, mean = 0.0;
+    bool good = true;
+    for (int j = 0; j < n; ++j) {
+      const double pivot = s.column[j][j];
+      good = pivot > 0.0;
+      if (!good) break;
+      const double factor = i > j && i < n ? s.column[j][i] / pivot : 0.0;
+      if (i > j && i < n) {
+        for (int k = j + 1; k <= i; ++k) s.column[k][i] -= factor * s.column[j][k];
+        s.value[i] -= factor * s.value[j];
+        s.one[i] -= factor * s.one[j];
+        s.pull[i] -= factor * s.pull[j];
+      }
+      ones += s.one[j] * s.one[j] / pivot;
+      mean += s.value[j] * s.one[j] / pivot;
+      __syncwarp();
+    }
+    if (good && lane == 0) {
+      mean /= ones;
+      double found = mean;
+      for (int j = 0; j < n; ++j) found += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
+      a.smooth[at] = within_reach(static_cast<float>(found), a.base[at], a.base_var[at], a.limit);
+    }
+    __syncwarp();
+  }
+}
+
+}  // namespace
+
+const char* kriging_fill_cuda(const KrigingArgs& a, int device, void* stream) {
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return cuda_error(guard.error());
+  if (a.holes == 0) return nullptr;
+  const auto s = static_cast<cudaStream_t>(stream);
+  pairs_kernel<<<plane_grid(a.all_blocks * kLags, a.planes), launch_threads(), 0, s>>>(a);
+  law_kernel<<<blocks(a.count, 65536), launch_threads(), 0, s>>>(a);
+  const auto grid = static_cast<unsigned>(clamp64((a.holes + kWarps - 1) / kWarps, 1, 65535));
+  estimate_kernel<<<grid, kWarp * kWarps, 0, s>>>(a);
+  return cuda_error(cudaGetLastError());
+}
+
+}  // namespace gencosmo

@@ -1,0 +1,169 @@
+"""What kriging of holes must return whatever the data, and how near it comes to the best linear estimate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gencosmo.ops.biharmonic_fill import hole_components
+from gencosmo.ops.kriging_fill import (
+    BLOCK,
+    REACH,
+    correlation_shapes,
+    find_cells,
+    kriging_fill_,
+    kriging_workspace,
+    neighbour_offsets,
+)
+from gencosmo.priors.bases import tile_windows
+from tests.ops.cases import CASES, copies, planes
+from tests.ops.test_fills import one_plane
+
+SMOOTH = 4
+
+
+def krige(z: Tensor, sigma: Tensor, base: float = 0.0, base_var: float = 1e8) -> Tensor:
+    """Row ``smooth`` of one plane; -77 where nothing was written."""
+    layout, fields = one_plane(z, sigma)
+    fields[2], fields[3], fields[SMOOTH] = base, base_var, -77.0
+    cells = find_cells(*hole_components(fields[1], layout), layout)
+    scratch = torch.full((kriging_workspace(cells),), math.nan)
+    kriging_fill_(
+        fields, layout, cells.blocks, cells.pixels, cells.cell_of, cells.cells, neighbour_offsets(),
+        correlation_shapes(), scratch, 6.0,
+    )  # fmt: skip
+    return fields[SMOOTH, : z.numel()].view(z.shape)
+
+
+def holes(shape: tuple[int, int], seed: int = 0) -> Tensor:
+    """A box, a column and scattered pixels."""
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.1
+    mask[10:16, 12:17] = True
+    mask[:, 30] = True
+    return mask
+
+
+def fill(truth: Tensor, hole: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
+    return krige(torch.where(hole, 0.0, truth), torch.where(hole, math.inf, torch.as_tensor(sigma)))
+
+
+def gaussian_field(side: int, length: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A draw of unit variance with a Gaussian correlation on a torus, and its covariance by offset (side, side)."""
+    at = np.minimum(np.arange(side), side - np.arange(side))
+    covariance = np.exp(-0.5 * (at[:, None] ** 2 + at[None] ** 2) / length**2)
+    power = np.maximum(np.fft.fft2(covariance).real, 0)
+    noise = np.random.default_rng(seed).normal(size=(side, side))
+    return np.fft.ifft2(np.fft.fft2(noise) * np.sqrt(power)).real, covariance
+
+
+def best_estimate(seen: np.ndarray, hole: np.ndarray, covariance: np.ndarray, noise: float) -> np.ndarray:
+    """Simple kriging of all hidden pixels from all others with the true covariance, by linear algebra."""
+    side = len(hole)
+    to, of = (np.argwhere(part) for part in (hole, ~hole))
+    between = [covariance[tuple(((a[:, None] - of[None]) % side).transpose(2, 0, 1))] for a in (to, of)]
+    return between[0] @ np.linalg.solve(between[1] + noise**2 * np.eye(len(of)), seen[~hole])
+
+
+def test_a_constant_comes_back() -> None:
+    hole = holes((48, 50))
+    got = fill(torch.full((48, 50), 7.5), hole)
+    assert float((got[hole] - 7.5).abs().max()) < 1e-4
+    assert bool((got[~hole] == -77).all())
+
+
+def test_units_and_pedestal_do_not_matter() -> None:
+    truth = torch.from_numpy(gaussian_field(48, 2.5, 1)[0]).float()
+    hole = holes((48, 48))
+    once, other = fill(truth, hole), fill(1000 * truth + 300, hole)
+    assert float((1000 * once + 300 - other)[hole].abs().max()) < 0.02 * 1000
+
+
+@pytest.mark.parametrize(
+    ("length", "noise", "more"),
+    [(1.2, 0.0, 0.11), (2.5, 0.0, 0.06), (2.5, 0.3, 0.03), (5.0, 0.5, 0.07), (0.3, 0.0, 0.03)],
+)
+def test_near_the_best_linear_estimate(length: float, noise: float, more: float) -> None:
+    """Fine and coarse fields of unit variance, noise that nobody states: rms error above that with the true covariance."""
+    errors: list[tuple[float, float, float]] = []
+    for seed in range(4):
+        truth, covariance = gaussian_field(48, length, seed)
+        hole = holes((48, 48), seed)
+        seen = truth + noise * np.random.default_rng(100 + seed).normal(size=truth.shape)
+        best = best_estimate(seen, hole.numpy(), covariance, max(noise, 1e-4))
+        data = torch.from_numpy(seen).float()
+        got = fill(data, hole).numpy()[hole.numpy()]
+        sigma = torch.where(hole, math.inf, 0.0)[None]
+        surface = tile_windows(torch.where(hole, 0.0, data)[None], sigma, 900.0)[0, SMOOTH].numpy()[hole.numpy()]
+        wanted = truth[hole.numpy()]
+        errors.append(tuple(float(np.mean((x - wanted) ** 2)) for x in (got, best, surface)))  # type: ignore[arg-type]
+    ours, least, biharmonic = (math.sqrt(x) for x in np.mean(errors, axis=0))
+    assert ours < least + more
+    assert ours < 0.85 * biharmonic
+
+
+def test_stated_noise_counts() -> None:
+    """On a constant a mean weighted by the stated noise is the best there is."""
+    g = torch.Generator().manual_seed(3)
+    sigma = torch.where(torch.rand(64, 64, generator=g) < 0.5, 0.1, 3.0)
+    hole = holes((64, 64))
+    got = krige(torch.where(hole, 0.0, sigma * torch.randn(64, 64, generator=g)), torch.where(hole, math.inf, sigma))
+    assert float(got[hole].square().mean().sqrt()) < 0.15  # a plain mean of 32 neighbours: 0.37
+
+
+def test_far_from_everything_nothing_is_written() -> None:
+    hole = torch.zeros(64, 64, dtype=torch.bool)
+    hole[10:50, 10:50] = True
+    got = fill(torch.randn(64, 64, generator=torch.Generator().manual_seed(4)), hole)
+    assert bool((got[12 + REACH : 48 - REACH, 12 + REACH : 48 - REACH] == -77).all())
+    assert bool((got[10:12, 10:50] != -77).all())
+    assert bool((krige(torch.zeros(20, 20), torch.full((20, 20), math.inf)) == -77).all())
+
+
+def test_result_stays_near_the_pyramid() -> None:
+    truth = torch.randn(32, 32, generator=torch.Generator().manual_seed(5))
+    hole = holes((32, 32))
+    got = krige(torch.where(hole, 0.0, truth), torch.where(hole, math.inf, 0.0), base=5.0, base_var=1e-4)
+    assert 0.05 < float((got[hole] - 5).abs().max()) <= 6 * 0.01 * (1 + 1e-4)
+
+
+def test_cells_are_the_blocks_of_the_pixels() -> None:
+    layout, n = planes(((17, 9), (3, 40), (24, 24)))
+    sigma = torch.where(torch.rand(n, generator=torch.Generator().manual_seed(6)) < 0.2, math.inf, 0.0)
+    pixels, starts, of = hole_components(sigma, layout)
+    cells = find_cells(pixels, starts, of, layout)
+    assert cells.blocks.tolist() == [0, 6, 11, 20]
+    assert len({tuple(cell) for cell in cells.cells.tolist()}) == len(cells.cells)
+    plane = torch.repeat_interleave(of, starts.diff())
+    for at, p, cell in zip(pixels.tolist(), plane.tolist(), cells.cell_of.tolist(), strict=True):
+        row, col = divmod(at - int(layout[p, 0]), int(layout[p, 2]))
+        assert cells.cells[cell].tolist() == [p, row // BLOCK, col // BLOCK]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("blocks", 10**6, "not the running number"),
+        ("pixels", 10**6, "lies outside its plane"),
+        ("pixels", -1, "lies outside its plane"),
+        ("cell_of", 10**6, "is no cell"),
+        ("cells", 99, "names plane 99 of 5"),
+        ("offsets", 60, "reach too far"),
+    ],
+)
+def test_indices_are_checked(name: str, entry: int, message: str) -> None:
+    arguments = copies(CASES["kriging_fill_"].arguments())
+    arguments[name].view(-1)[3 if name == "cells" else 2] = entry
+    with pytest.raises(ValueError, match=f"argument '{name}' .*{message}"):
+        kriging_fill_(**arguments)
+
+
+def test_tables_and_workspace_must_be_long_enough() -> None:
+    for name, cut in (("shapes", np.s_[:, :-1]), ("workspace", np.s_[:-1])):
+        arguments = copies(CASES["kriging_fill_"].arguments())
+        arguments[name] = arguments[name][cut].clone()
+        with pytest.raises(ValueError, match=f"argument '{name}' expected"):
+            kriging_fill_(**arguments)
