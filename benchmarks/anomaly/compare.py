@@ -22,7 +22,7 @@ from benchmarks.anomaly.injections import KINDS
 from benchmarks.anomaly.kept import KeptDetector
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import frames
-from gencosmo.anomaly.calibration import combine_surprises, weights_of
+from gencosmo.anomaly.combination import combine_margins
 
 FIELDS = {"viking": ("viking_multiband", 64), "emmi": ("emmi_field", 64), "kids": ("profit_kids", 24)}
 """Group and stride of the tiles: the small KiDS frames give overlapping ones."""
@@ -99,8 +99,7 @@ def _untold(rng: np.random.Generator, ours: dict, kind: str) -> dict[str, object
     left_out = {f"like {name}" for name in UNTOLD[kind]}
     kept = [view for view in ours["null"][0].views if view not in left_out]
     null, found = (
-        combine_surprises(-np.log(np.array([[t.views[view][0] for t in ours[key]] for view in kept])), weights_of(kept))
-        for key in ("null", kind)
+        combine_margins(np.array([[t.margins[view][0] for t in ours[key]] for view in kept])) for key in ("null", kind)
     )
     return measured(rng, null, found)
 

@@ -1,9 +1,8 @@
 """Normals turned into p-values: a density per view, scores of tiles it has not seen, and the views combined.
 
 The normals are cut into folds of whole images. A tile is scored by densities fitted to the other folds, so that normals
-and newcomers are scored alike. Each view's score becomes a surprise ``-log p``; the surprises are combined as their
-weighted harmonic-mean p-value (Wilson 2019), dominated by the most surprised view, and the combination is calibrated
-by counting once more.
+and newcomers are scored alike. The views are combined (`gencosmo.anomaly.combination`), and the combination is
+calibrated by counting once more.
 """
 
 from __future__ import annotations
@@ -14,21 +13,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gencosmo.anomaly.combination import LIKE, combine_margins, least_shape, margins
 from gencosmo.anomaly.conformal import Calibrated
 from gencosmo.anomaly.density import Density, fit_density, fit_filter
+from gencosmo.anomaly.likeness import LEAST_TAUGHT, Likeness, fit_likeness
 from gencosmo.anomaly.photometry import LIGHT
 from gencosmo.anomaly.views import FIGURES, KNOWN, Evidence
 from gencosmo.anomaly.widths import Widths
 
-__all__ = ["Calibration", "Judged", "Sample", "calibrate", "combine_surprises", "fold_numbers", "weights_of"]
+__all__ = ["Calibration", "Judged", "Sample", "calibrate", "fold_numbers"]
 
 Array = NDArray[np.float64]
-LIKE = "like "
-"""How the filters of the view `known` are called: `like arc`."""
-WARY = 0.9
-"""Least shape of the tail of densities: beyond the normals they tell little, and must not outbid the other views."""
-PEAKS_SHARE, LIKE_SHARE, BROAD_SHARE = 0.45, 0.45, 0.1
-"""Shares of the peaks, of all filters together, and of all densities together, when views are combined."""
 REACH = 4.5
 """Nuisances further than this many spreads from the normals' centre are outside."""
 
@@ -110,6 +105,7 @@ class Judged:
     extrapolated: NDArray[np.bool_]
     outside: NDArray[np.bool_]
     views: dict[str, Array]
+    margins: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +114,12 @@ class Calibration:
 
     Attributes
     ----------
-    densities : mapping of str to list of Density
+    densities : mapping of str to list of Density or Likeness
         By view, one per fold.
     normal : mapping of str to ndarray (n,)
         Scores of the normals by view, each by the density that has not seen it.
     combined : ndarray (n,)
-        Their combined surprises.
+        Their margins, combined.
     peaks : ndarray (n,)
         Largest deviation on the map of every normal tile: the law of a region's peak.
     nuisance_centre, nuisance_spread : ndarray (q,)
@@ -131,7 +127,7 @@ class Calibration:
         Calibration of the deviations; None for a prior that is exact.
     """
 
-    densities: dict[str, list[Density]]
+    densities: dict[str, list[Density | Likeness]]
     normal: dict[str, Array]
     combined: Array
     peaks: Array
@@ -144,19 +140,19 @@ class Calibration:
         usable = sample.usable()
         count = len(usable)
         some = sample.take(usable)
-        surprises, views = [], {}
+        beyond, views = {}, {}
         for name, fitted in self.densities.items():
             values, given = values_of(name, some), given_of(some)
             scores = np.median([d.score(values, given) for d in fitted], axis=0)
-            law = Calibrated(self.normal[name], least_shape(name))
-            surprises.append(law.surprise(scores))
-            views[name] = _spread(law.p_value(scores)[0], usable)
-        total = combine_surprises(np.array(surprises), weights_of(list(self.densities)))
+            beyond[name] = margins(name, scores, self.normal[name], taught=_taught(fitted))
+            views[name] = _spread(Calibrated(self.normal[name], least_shape(name)).p_value(scores)[0], usable)
+        total = combine_margins(np.array(list(beyond.values())))
         p, extrapolated = Calibrated(self.combined).p_value(total)
         far = np.abs(sample.nuisances - self.nuisance_centre) > REACH * self.nuisance_spread
         flags = np.zeros(count, np.bool_)
         flags[usable] = extrapolated
-        return Judged(_spread(total, usable), _spread(p, usable), flags, np.asarray(far.any(axis=1)), views)
+        apart = {name: _spread(values, usable) for name, values in beyond.items()}
+        return Judged(_spread(total, usable), _spread(p, usable), flags, np.asarray(far.any(axis=1)), views, apart)
 
 
 def _spread(values: Array, usable: NDArray[np.bool_]) -> Array:
@@ -165,23 +161,9 @@ def _spread(values: Array, usable: NDArray[np.bool_]) -> Array:
     return out
 
 
-def combine_surprises(surprises: Array, weights: Array | None = None) -> Array:
-    """Minus log of the weighted harmonic mean of p-values, from surprises (views, n); equal weights when left out."""
-    shares = np.full(len(surprises), 1.0 / len(surprises)) if weights is None else weights / weights.sum()
-    top = surprises.max(axis=0)
-    total: Array = top + np.log((shares[:, None] * np.exp(surprises - top)).sum(axis=0))
-    return total
-
-
-def weights_of(names: Sequence[str]) -> Array:
-    """Shares of views in the combination: a view that is often wrongly surprised must not drown one that is not."""
-    like = [name.startswith(LIKE) for name in names]
-    broad = [name != "peaks" and not is_like for name, is_like in zip(names, like, strict=True)]
-    shares = [
-        LIKE_SHARE / sum(like) if is_like else BROAD_SHARE / sum(broad) if is_broad else PEAKS_SHARE
-        for is_like, is_broad in zip(like, broad, strict=True)
-    ]
-    return np.array(shares) / sum(shares)
+def _taught(fitted: Sequence[Density | Likeness]) -> bool:
+    """Whether scores are log-odds."""
+    return all(isinstance(one, Likeness) for one in fitted)
 
 
 def values_of(name: str, sample: Sample) -> Array:
@@ -201,13 +183,14 @@ def _with_light(nuisances: Array, light: Array) -> Array:
     return np.column_stack([nuisances, light, light**2])
 
 
-def least_shape(name: str) -> float:
-    """Least shape of the tail beyond the normals: densities of many features are surprised too easily."""
-    return 0.0 if name == "peaks" or name.startswith(LIKE) else WARY
-
-
 def calibrate(
-    sample: Sample, widths: Widths | None, *, folds: int, seed: int, fold: NDArray[np.int64] | None = None
+    sample: Sample,
+    widths: Widths | None,
+    *,
+    folds: int,
+    seed: int,
+    fold: NDArray[np.int64] | None = None,
+    teach: bool = True,
 ) -> Calibration:
     """Fit the densities and score the normals by those that have not seen them.
 
@@ -222,10 +205,13 @@ def calibrate(
     seed : int
     fold : ndarray of int (n,), optional
         Fold of every tile, instead of cutting them here.
+    teach : bool
+        False leaves known kinds to their filters alone, however many normals there are.
     """
     if fold is None or np.unique(fold).size < 2:
         fold = fold_numbers(sample.group, folds, seed)
-    densities: dict[str, list[Density]] = {}
+    teach = teach and _enough(sample, fold)
+    densities: dict[str, list[Density | Likeness]] = {}
     normal: dict[str, Array] = {}
     names = [name for name in sample.features if name != KNOWN]
     if KNOWN in sample.features:
@@ -236,18 +222,25 @@ def calibrate(
         fitted = []
         for k in np.unique(fold):
             inside = fold != k
-            density = _fit(name, sample.take(inside), seed)
+            density = _fit(name, sample.take(inside), seed, teach=teach)
             scores[~inside] = density.score(values[~inside], given[~inside])
             fitted.append(density)
         densities[name], normal[name] = fitted, scores
-    surprises = [Calibrated(scores, least_shape(name)).surprise(scores) for name, scores in normal.items()]
-    combined = combine_surprises(np.array(surprises), weights_of(names))
+    beyond = [margins(name, own, own, taught=_taught(densities[name])) for name, own in normal.items()]
+    combined = combine_margins(np.array(beyond))
     centre = np.median(sample.nuisances, axis=0)
     spread = np.maximum(sample.nuisances.std(axis=0), 0.05)
     return Calibration(densities, normal, combined, np.sort(sample.peak), centre, spread, widths)
 
 
-def _fit(name: str, sample: Sample, seed: int) -> Density:
+def _enough(sample: Sample, fold: NDArray[np.int64]) -> bool:
+    """Whether every fold leaves enough normals, with every kind staged in enough of them, to teach trees."""
+    there = [np.asarray(np.isfinite(rows).all(axis=1)) for rows in sample.staged.values()]
+    there = [fold >= 0, *(one for one in there if one.sum() >= 2)]
+    return all((one & (fold != k)).sum() >= LEAST_TAUGHT for one in there for k in np.unique(fold))
+
+
+def _fit(name: str, sample: Sample, seed: int, *, teach: bool) -> Density | Likeness:
     values, given = values_of(name, sample), given_of(sample)
     if not name.startswith(LIKE):
         return fit_density(values, given, peaks=name == "peaks", seed=seed)
@@ -256,7 +249,10 @@ def _fit(name: str, sample: Sample, seed: int) -> Density:
     if there.sum() < 2:  # a fold without staged tiles: a filter that says nothing
         return fit_filter(values, given, values, given)
     moved = staged[there]
-    return fit_filter(values, given, moved[:, :-LIGHT], _with_light(sample.nuisances[there], moved[:, -LIGHT:]))
+    moved_given = _with_light(sample.nuisances[there], moved[:, -LIGHT:])
+    if teach:
+        return fit_likeness(values, given, moved[:, :-LIGHT], moved_given, seed)
+    return fit_filter(values, given, moved[:, :-LIGHT], moved_given)
 
 
 def fold_numbers(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

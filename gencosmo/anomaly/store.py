@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from gencosmo.anomaly.calibration import Calibration
 from gencosmo.anomaly.density import Density
+from gencosmo.anomaly.likeness import Likeness
 from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 3
+VERSION = 4
 WIDTHS = ("edges", "freedom", "scale")
 
 
@@ -80,11 +81,16 @@ def load_calibration(path: str) -> tuple[Calibration, dict[str, Any]]:
     densities, normal = {}, {}
     for view in header["views"]:
         folds = sorted({int(name.split(".")[1]) for name in arrays if name.startswith(f"{view}.")})
-        fields = Density.__dataclass_fields__
-        densities[view] = [Density(**{name: arrays[f"{view}.{k}.{name}"] for name in fields}) for k in folds]
+        densities[view] = [_fitted(arrays, f"{view}.{k}.") for k in folds]
         normal[view] = arrays[f"normal.{view}"]
     widths = Widths(*(arrays[f"widths.{name}"] for name in WIDTHS)) if "widths.edges" in arrays else None
     centre, spread = arrays["nuisance_centre"], arrays["nuisance_spread"]
     return Calibration(densities, normal, arrays["combined"], arrays["peaks"], centre, spread, widths), header[
         "options"
     ]
+
+
+def _fitted(arrays: dict[str, NDArray[Any]], prefix: str) -> Density | Likeness:
+    """What was fitted to one fold, from the arrays whose names begin so."""
+    own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+    return Density(**own) if "slopes" in own else Likeness.of_arrays(own)

@@ -2,7 +2,8 @@
 
 Counting tells little of sixteen: the strangest in any view is one of sixteen, however strange. So in a small set each
 image is judged by densities of all others, its score in every view by its distance from the median of the set, in
-robust spreads and with the tail of a Student-t, and the views are combined as ever (`gencosmo.anomaly.calibration`).
+robust spreads and with the tail of a Student-t, and the views are combined by their p-values. Known kinds are left to
+their filters: trees would have to be grown once for every image, and would learn little from so few.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gencosmo.anomaly.calibration import Calibration, combine_surprises, least_shape, weights_of
+from gencosmo.anomaly.calibration import Calibration
+from gencosmo.anomaly.combination import combine_surprises, least_shape, weights_of
 from gencosmo.tasks.detector import AnomalyDetector
 from gencosmo.tasks.few import shape_of
 
@@ -47,7 +49,7 @@ def judge_each_other(detector: AnomalyDetector, images: Sequence[Any]) -> tuple[
     tiles = sum(max(1, round(float(np.prod(shape_of(image))) / side**2)) for image in images)
     if tiles >= SMALL or len(images) < 2:
         return detector.fit(images).of_normals()
-    detector.folds = len(images)
+    detector.folds, detector.teach = len(images), False
     detector.fit(images)
     assert detector.calibration is not None
     detector.calibration = _by_distance(detector.calibration)

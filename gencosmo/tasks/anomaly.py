@@ -115,7 +115,7 @@ def score(
     -------
     Result
         `anomaly_map`: signed deviations, as Gaussian sigmas; 0 where nothing was scored. `anomaly_score`: with a
-        detector the combined surprise of the most abnormal tile, without one the largest deviation. `p_value`: with a
+        detector the combined score of the most abnormal tile, without one the largest deviation. `p_value`: with a
         detector by counting normals; without one *nominal*, from the prior's own calibration, with
         ``meta["p_value_kind"] == "nominal"``. `mean`, `std`: prediction of every pixel from the others. ``meta`` has
         ``tiles`` (`TileScores`), ``explanation`` (`Explanation`) and ``image``.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.anomaly.calibration import Calibration, Judged, Sample, calibrate, fold_numbers
+from gencosmo.anomaly.calibration import Calibration, Sample, calibrate, fold_numbers
 from gencosmo.anomaly.conformal import conformal_p
 from gencosmo.anomaly.passes import SCALES, Scale
 from gencosmo.anomaly.staged import STAGED
@@ -35,6 +35,7 @@ from gencosmo.image import Image
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.tasks.evidence import denoiser_of, lay_out, nuisances_of
 from gencosmo.tasks.few import Part, Shelf, batches, opened, shape_of
+from gencosmo.tasks.tiles import TileScores, tile_scores
 
 __all__ = ["AnomalyDetector", "TileScores"]
 
@@ -42,47 +43,6 @@ Array = NDArray[np.float64]
 LEAST_NORMALS = 8
 MOST_STAGED = 300
 """Known anomalies are staged in about as many tiles of the normals."""
-
-
-@dataclass(frozen=True, eq=False)
-class TileScores:
-    """Scores of the tiles of one image.
-
-    Attributes
-    ----------
-    channel, row, col, height, width : ndarray of int (n,)
-        Where the tiles are.
-    score : ndarray (n,)
-        Combined surprise, higher = more abnormal; NaN where a tile was hardly scored.
-    p_value : ndarray (n,)
-    extrapolated : ndarray of bool (n,)
-        Below what counting can tell.
-    outside : ndarray of bool (n,)
-        Nuisances beyond those of the normals: the p-value is a guess.
-    views : mapping of str to ndarray (n,)
-        p-value of each view.
-    peak : ndarray (n,)
-        Largest absolute deviation on the map.
-    """
-
-    channel: NDArray[np.int64]
-    row: NDArray[np.int64]
-    col: NDArray[np.int64]
-    height: NDArray[np.int64]
-    width: NDArray[np.int64]
-    score: Array
-    p_value: Array
-    extrapolated: NDArray[np.bool_]
-    outside: NDArray[np.bool_]
-    views: dict[str, Array]
-    peak: Array
-
-    def image_score(self) -> tuple[float, float]:
-        """Score of the most abnormal tile, and the probability of one so abnormal among this many (Sidak 1967)."""
-        if not np.isfinite(self.score).any():
-            return float("nan"), float("nan")
-        least, count = float(np.nanmin(self.p_value)), int(np.isfinite(self.p_value).sum())
-        return float(np.nanmax(self.score)), float(-np.expm1(count * np.log1p(-min(least, 1 - 1e-12))))
 
 
 class AnomalyDetector:
@@ -141,6 +101,7 @@ class AnomalyDetector:
         self.how = Look(
             tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target,
             known=tuple(known))  # fmt: skip
+        self.teach = True
         self.calibration: Calibration | None = None
         self._groups: tuple[NDArray[np.int64], int] | None = None
 
@@ -178,7 +139,9 @@ class AnomalyDetector:
             warnings.warn(GencosmoWarning(text, code="one_normal"), stacklevel=2)
         self._groups = (sample.group[usable], len(given))
         fold = None if fold is None else fold[sample.group[usable]]
-        self.calibration = calibrate(sample.take(usable), widths, folds=self.folds, seed=self.seed, fold=fold)
+        self.calibration = calibrate(
+            sample.take(usable), widths, folds=self.folds, seed=self.seed, fold=fold, teach=self.teach
+        )
         return self
 
     def _shelved(self, shelf: Shelf, images: list[Any], nuisances: Any) -> tuple[list[tuple[int, int]], Array]:
@@ -223,7 +186,7 @@ class AnomalyDetector:
         judged = calibration.judge(sample)
         found = []
         for number in range(int(sample.group.max(initial=-1)) + 1):
-            found.append(_tile_scores(sample, judged, sample.group == number))
+            found.append(tile_scores(sample, judged, sample.group == number))
         return found
 
     def of_normals(self) -> tuple[Array, Array, dict[str, Array]]:
@@ -254,10 +217,10 @@ class AnomalyDetector:
         calibration = self._fitted()
         evidence = [evidence_of(raw, calibration.widths, self.how.views) for raw in raws]
         sample = Sample.of(evidence, [(0, k) for k in range(len(evidence))], nuisances)
-        return _tile_scores(sample, calibration.judge(sample), np.ones(len(sample.group), np.bool_)), evidence
+        return tile_scores(sample, calibration.judge(sample), np.ones(len(sample.group), np.bool_)), evidence
 
     def score_samples(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
-        """Minus the combined surprise of each image's most abnormal tile (n,): lower = more abnormal."""
+        """Minus the combined score of each image's most abnormal tile (n,): lower = more abnormal."""
         return np.array([-one.image_score()[0] for one in self.evaluate(images, nuisances=nuisances)])
 
     def p_values(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
@@ -370,23 +333,6 @@ class _Table:
     raws: list[Raw]
     plane_of: list[tuple[int, int]]
     nuisances: Array
-
-
-def _tile_scores(sample: Sample, judged: Judged, mine: NDArray[np.bool_]) -> TileScores:
-    channel, row, col, height, width = sample.place[mine].T
-    return TileScores(
-        channel,
-        row,
-        col,
-        height,
-        width,
-        judged.score[mine],
-        judged.p_value[mine],
-        judged.extrapolated[mine],
-        judged.outside[mine],
-        {name: p[mine] for name, p in judged.views.items()},
-        sample.peak[mine],
-    )
 
 
 def _identity(denoiser: Denoiser) -> dict[str, str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gencosmo.anomaly.calibration import Sample, calibrate, combine_surprises, fold_numbers
+from gencosmo.anomaly.calibration import Sample, calibrate, fold_numbers
+from gencosmo.anomaly.combination import combine_surprises
 from gencosmo.anomaly.conformal import Calibrated, benjamini_hochberg, conformal_p, fit_tail
 from gencosmo.anomaly.density import fit_density
 from gencosmo.anomaly.store import load_calibration, save_calibration

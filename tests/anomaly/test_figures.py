@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gencosmo.anomaly.calibration import LIKE, Sample, calibrate, weights_of
+from gencosmo.anomaly.calibration import Sample, calibrate
+from gencosmo.anomaly.combination import LIKE, weights_of
 from gencosmo.anomaly.conformal import fit_tail
 from gencosmo.anomaly.density import fit_filter
 from gencosmo.anomaly.ground import DISCS, LAGS, compact, glow, grain
