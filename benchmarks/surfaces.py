@@ -1,8 +1,8 @@
 """The bases alone, and beside a prior: what each leaves of hidden pixels of held-out frames.
 
-``python -m benchmarks.surfaces runs/sky.packed.npz --from sky`` fills by the pyramid, the biharmonic surface, kriging, the
-prior, and by two thirds of the prior's mean and a third of a surface: where that is better than the prior, the surface knows
-something that the prior does not. Questions and rivals are those of `benchmarks.architecture`.
+``python -m benchmarks.surfaces runs/sky.packed.npz --from sky`` fills by the pyramid, the biharmonic surface,
+kriging, the prior, and by two thirds of the prior's mean and a third of a surface: where that is better than the prior,
+the surface knows something that the prior does not. Questions and rivals are those of `benchmarks.architecture`.
 """
 
 from __future__ import annotations

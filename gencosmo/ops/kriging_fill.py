@@ -4,8 +4,8 @@ Around every hole the squares of the differences of trusted pixels are counted b
 Matheron 1963), less what their stated noise explains; where a pixel's own surroundings hold few pairs, the law of a
 region nine blocks wide, at the local scale, counts with them. A nonnegative mixture of Gaussian and Matern-3/2 shapes
 and a nugget is laid through them, and each hidden pixel is the ordinary-kriging estimate from its 32 nearest trusted
-neighbours (Cressie 1993, section 3.2). On a smooth source that follows it as a biharmonic surface does, on blank sky it is
-a mean, in a texture it uses the texture's own range.
+neighbours (Cressie 1993, section 3.2). On a smooth source that follows it as a biharmonic surface does, on
+blank sky it is a mean, in a texture it uses the texture's own range.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def kriging_fill_(
     Parameters
     ----------
     fields : Tensor (5, N) float32
-        Rows ``z, sigma, base, base_var, smooth``. Finite pixels with ``sigma < HOLE_SIGMA`` are neighbours, their noise counts.
+        Rows ``z, sigma, base, base_var, smooth``. Finite pixels with ``sigma < HOLE_SIGMA`` are neighbours,
+        and their noise counts.
     layout : Tensor (P, 6) int64
         Planes: ``offset, H, W, row0, col0, key``.
     blocks, pixels, cell_of, cells : Tensor int64
@@ -230,7 +231,7 @@ def mixture(square: Plane, number: Plane, row: int, col: int) -> Plane | None:
 def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane) -> float | None:
     """Estimate of one pixel of a plane (H, W); None with too few neighbours."""
     height, width = z.shape
-    near = neighbour_offsets().numpy().astype(int) + (row, col)
+    near = neighbour_offsets().numpy().astype(int) + np.array([row, col])
     near = near[((near >= 0) & (near < (height, width))).all(1)]
     at = near[:, 0], near[:, 1]
     near = near[trusted(z[at], sigma[at])][:NEAR]

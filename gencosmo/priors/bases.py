@@ -25,14 +25,14 @@ from gencosmo.ops.kriging_fill import (
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_workspace
 
 SURFACES = ("biharmonic", "kriging")
-"""What lies over the holes: the smoothest surface; or, where neighbours are near enough, their best linear estimate, and
-the smoothest surface elsewhere (decision 0015)."""
+"""What lies over the holes: the smoothest surface; or, where neighbours are near enough, their best linear estimate,
+and the smoothest surface elsewhere (decision 0015)."""
 
 
 @dataclass(frozen=True)
 class Components:
-    """Independent holes of a canvas, see :func:`gencosmo.ops.biharmonic_fill.hole_components`, and for kriging the blocks
-    in which their pixels lie.
+    """Independent holes of a canvas, see :func:`gencosmo.ops.biharmonic_fill.hole_components`, and for kriging the
+    blocks in which their pixels lie.
     """
 
     pixels: Tensor

@@ -87,7 +87,7 @@ def test_units_and_pedestal_do_not_matter() -> None:
     [(1.2, 0.0, 0.11), (2.5, 0.0, 0.06), (2.5, 0.3, 0.03), (5.0, 0.5, 0.07), (0.3, 0.0, 0.03)],
 )
 def test_near_the_best_linear_estimate(length: float, noise: float, more: float) -> None:
-    """Fine and coarse fields of unit variance, noise that nobody states: rms error above that with the true covariance."""
+    """Fine and coarse fields of unit variance, unstated noise: rms error above that with the true covariance."""
     errors: list[tuple[float, float, float]] = []
     for seed in range(4):
         truth, covariance = gaussian_field(48, length, seed)
