@@ -26,6 +26,7 @@ from gencosmo.anomaly.combination import combine_margins
 
 FIELDS = {"viking": ("viking_multiband", 64), "emmi": ("emmi_field", 64), "kids": ("profit_kids", 24)}
 """Group and stride of the tiles: the small KiDS frames give overlapping ones."""
+Cut = tuple[np.ndarray, int]
 TILE = 64
 BLOCK = 256
 """Side of the squares of a chequerboard that go to the normals and to the null."""
@@ -37,13 +38,14 @@ UNTOLD = {
 """Staged kinds (`gencosmo.anomaly.staged`) that are near an injected one, and left out in the row `untold`."""
 
 
-def tiles_of(group: str, stride: int, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Tiles for the normals and for the null, in flux, without bad pixels; no pixel is in both.
+def tiles_of(group: str, stride: int, split: str) -> tuple[list[Cut], list[Cut]]:
+    """Tiles for the normals and for the null, in flux, without bad pixels, each with the number of its neighbourhood: a
+    square of a chequerboard, in all bands, or a small frame. No pixel is in both.
 
     `split`: ``halves`` (left and right of every frame), ``blocks`` (a chequerboard), whole frames in turn where there
     are many small ones.
     """
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    sides: tuple[list[Cut], list[Cut]] = ([], [])
     for number, frame in enumerate(frame for _, frame in frames("test") if frame.group == group):
         height, width = frame.flux.shape
         for row in range(0, height - TILE + 1, stride):
@@ -52,13 +54,20 @@ def tiles_of(group: str, stride: int, split: str) -> tuple[list[np.ndarray], lis
                 if not np.isfinite(cut).all():
                     continue
                 side = {"halves": int(col + TILE > width // 2), "blocks": (row // BLOCK + col // BLOCK) % 2}[split]
-                sides[side if stride == TILE else number % 2].append(np.ascontiguousarray(cut))
+                near = number if stride != TILE else row // BLOCK * 1000 + col // BLOCK
+                sides[side if stride == TILE else number % 2].append((np.ascontiguousarray(cut), near))
     return sides
 
 
 def draw(rng: np.random.Generator, tiles: list[np.ndarray], count: int) -> np.ndarray:
     """Some of the tiles, without repeats."""
     return np.array([tiles[k] for k in rng.permutation(len(tiles))[:count]])
+
+
+def draw_near(rng: np.random.Generator, tiles: list[Cut], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and the neighbourhood of each."""
+    chosen = rng.permutation(len(tiles))[:count]
+    return np.array([tiles[k][0] for k in chosen]), np.array([tiles[k][1] for k in chosen])
 
 
 def auroc(null: np.ndarray, found: np.ndarray) -> float:
@@ -107,8 +116,9 @@ def _untold(rng: np.random.Generator, ours: dict, kind: str) -> dict[str, object
 def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     """All methods and kinds on one field."""
     rng = np.random.default_rng(11)
-    left, right = tiles_of(*FIELDS[name], given.split)
-    normals, null = draw(rng, left, given.normals), draw(rng, right, given.null)
+    left, both = tiles_of(*FIELDS[name], given.split)
+    right = [cut for cut, _ in both]
+    (normals, near), null = draw_near(rng, left, given.normals), draw(rng, right, given.null)
     injected = {kind: np.array([make(rng, t) for t in draw(rng, right, given.each)]) for kind, make in KINDS.items()}
     print(f"{name}: {len(normals)} normals, {len(null)} null tiles, {given.each} of each kind", flush=True)
     scorers = {}
@@ -117,7 +127,7 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
             scorers[rival] = fit(normals)
         except ImportError as error:
             print(f"  {rival} left out: {error}")
-    detector = KeptDetector(given.keep, device="cpu").fit(list(normals.astype(np.float32)))
+    detector = KeptDetector(given.keep, device="cpu").fit(list(normals.astype(np.float32)), groups=near)
     rows: dict[str, dict[str, object]] = {}
     start = time.perf_counter()
     ours = {kind: detector.evaluate(list(x.astype(np.float32))) for kind, x in {"null": null, **injected}.items()}
@@ -166,7 +176,13 @@ def main() -> None:
         print("  share of null tiles with p <= a:", found[name]["alarms"])
         print(f"  {found[name]['tiles_per_second']:.2f} tiles/s", flush=True)
         if given.json:
-            given.json.write_text(json.dumps(found, indent=1) + "\n")
+            merge(given.json, {name: found[name]})
+
+
+def merge(path: Path, found: dict[str, object]) -> None:
+    """Write results by name, and leave those of other names that are there."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(before | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,13 @@ two ``--fields fly`` is there: its images trained the prior `cells`, and test no
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.anomaly.compare import draw, measured, show
+from benchmarks.anomaly.compare import draw, measured, merge, show
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import micro_frames
@@ -150,7 +149,7 @@ def main() -> None:
         print(show(name, found[name]))
         print("  share of null tiles with p <= a:", found[name]["alarms"], flush=True)
         if given.json:
-            given.json.write_text(json.dumps(found, indent=1) + "\n")
+            merge(given.json, {name: found[name]})
 
 
 if __name__ == "__main__":

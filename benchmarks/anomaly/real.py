@@ -12,7 +12,6 @@ control. Alerts and COSMOS are among what trained the prior `sky`: the pixels ar
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from benchmarks.anomaly.compare import auroc, interval
+from benchmarks.anomaly.compare import auroc, interval, merge
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import data_root
 from gencosmo.scaling import measure_scaling
@@ -187,7 +186,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     found = {name: survey(name) for name in given.surveys}
     if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        merge(given.json, found)
 
 
 if __name__ == "__main__":

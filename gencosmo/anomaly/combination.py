@@ -24,7 +24,7 @@ LIKE = "like "
 """How the views of known kinds are called: `like arc`."""
 WARY = 0.9
 """Least shape of the tail of densities: beyond the normals they tell little, and must not outbid the other views."""
-BROAD_WEIGHT = 0.6
+UNTAUGHT = 0.6
 """Weight of the nats of views that were not taught what to look for."""
 STRANGEST, LEAST_STRANGEST = 0.01, 3
 """The limit of a view is the mean of this share of the normals, the highest, and of no fewer than this number."""
@@ -56,8 +56,7 @@ def margins(name: str, scores: Array, normal: Array, *, taught: bool) -> Array:
     if taught:
         return np.asarray(scores - _limit(normal))
     law = Calibrated(normal, least_shape(name))
-    weight = 1.0 if name.startswith(LIKE) else BROAD_WEIGHT
-    return np.asarray(weight * (law.surprise(scores) - _limit(law.surprise(normal))))
+    return np.asarray(UNTAUGHT * (law.surprise(scores) - _limit(law.surprise(normal))))
 
 
 def _limit(normal: Array) -> float:

@@ -105,19 +105,24 @@ class AnomalyDetector:
         self.calibration: Calibration | None = None
         self._groups: tuple[NDArray[np.int64], int] | None = None
 
-    def fit(self, images: Iterable[Any], y: Any = None, *, nuisances: Any = None) -> AnomalyDetector:
+    def fit(
+        self, images: Iterable[Any], y: Any = None, *, nuisances: Any = None, groups: Any = None
+    ) -> AnomalyDetector:
         """Learn what is normal.
 
         Parameters
         ----------
         images : iterable
-            Normals: arrays (H, W) or (C, H, W), paths, Images; or one array (n, H, W). Each image is one group: tiles
-            of one image are never on both sides of a fold.
+            Normals: arrays (H, W) or (C, H, W), paths, Images; or one array (n, H, W). Tiles of one image are never on
+            both sides of a fold.
         y : object
             Not used; scikit-learn's pipelines pass it.
         nuisances : array-like (n, q), optional
             One row per image of what may differ without meaning anything (seeing, airmass, ...), besides depth,
             background and PSF width, which are measured.
+        groups : array-like (n,), optional
+            Images with the same value belong together and are never on both sides of a fold: cutouts of one frame,
+            overlapping tiles, one field in several bands. Without them each image is a group of its own.
 
         Raises
         ------
@@ -125,8 +130,9 @@ class AnomalyDetector:
             Too few normals, or none that can be scored.
         """
         given = list(images)
+        together = _groups_of(groups, len(given))
         with closing(Shelf()) as shelf:
-            widths, sample, fold = self._crossed(shelf, *self._shelved(shelf, given, nuisances))
+            widths, sample, fold = self._crossed(shelf, *self._shelved(shelf, given, nuisances), together)
         usable = sample.usable()
         if int(usable.sum()) < LEAST_NORMALS:
             raise InputError(
@@ -156,20 +162,20 @@ class AnomalyDetector:
         return plane_of, np.concatenate(rows)
 
     def _crossed(
-        self, shelf: Shelf, plane_of: list[tuple[int, int]], nuisances: Array
+        self, shelf: Shelf, plane_of: list[tuple[int, int]], nuisances: Array, together: NDArray[np.int64]
     ) -> tuple[Widths | None, Sample, NDArray[np.int64] | None]:
         """Widths of all normals; their sample, each image with the widths of the other folds; folds by image.
 
         A newcomer has had no say in the widths, so a normal must have none in those it is judged by.
         """
         image = np.array([n for n, _ in plane_of])
-        widths, fold = None, None
-        of_fold: list[Widths | None] = [None]
+        fold = fold_numbers(together, self.folds, self.seed) if len(set(together.tolist())) > 1 else None
+        widths: Widths | None = None
+        of_fold: list[Widths | None] = [None] * (1 if fold is None else int(fold.max()) + 1)
         if hasattr(denoiser_of(self.prior, self.device), "quantile"):
             widths = own_widths(shelf)
             of_fold = [widths]
-            if len(set(image.tolist())) > 1:
-                fold = fold_numbers(np.arange(image.max() + 1), self.folds, self.seed)
+            if fold is not None:
                 others = (np.flatnonzero(fold[image] != k).tolist() for k in range(int(fold.max()) + 1))
                 of_fold = [own_widths(Part(shelf, numbers)) for numbers in others]
         samples = []
@@ -333,6 +339,16 @@ class _Table:
     raws: list[Raw]
     plane_of: list[tuple[int, int]]
     nuisances: Array
+
+
+def _groups_of(groups: Any, count: int) -> NDArray[np.int64]:
+    """Number of the group of each image."""
+    if groups is None:
+        return np.arange(count)
+    names = np.asarray(groups)
+    if names.shape != (count,):
+        raise UsageError(f"groups have shape {names.shape}, expected one for each of {count} images")
+    return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
 
 
 def _identity(denoiser: Denoiser) -> dict[str, str]:

@@ -169,6 +169,24 @@ def test_too_few_normals_and_one_normal() -> None:
         AnomalyDetector(PRIOR, **FAST).fit(draws(1, side=48))
 
 
+def test_images_of_one_group_are_never_judged_by_each_other() -> None:
+    """Each image twice: by itself it would be judged by its own twin."""
+    images = draws(14) + draws(14)
+    images[3] = hit(images[3])
+    images[17] = images[3].copy()
+    alone = AnomalyDetector(PRIOR, **FAST).fit(images)
+    apart = AnomalyDetector(PRIOR, **FAST).fit(images, groups=[f"frame {k % 14}" for k in range(28)])
+    alike = []
+    for detector in (alone, apart):
+        assert detector.calibration is not None
+        own = detector.calibration.normal["norms"]
+        alike.append(np.allclose(own[:14], own[14:]))
+    assert alike == [False, True], "twins are in one fold, and judged by the same fit"
+    assert set(np.argsort(apart.of_normals()[0])[-2:].tolist()) == {3, 17}
+    with pytest.raises(UsageError, match="groups"):
+        AnomalyDetector(PRIOR, **FAST).fit(images, groups=[1, 2])
+
+
 def test_hardly_scored_tiles_have_no_score(detector: AnomalyDetector) -> None:
     image = draws(1)[0]
     image[:13] = np.nan
@@ -219,5 +237,6 @@ def test_the_shipped_prior_has_all_views() -> None:
     odd = normals[0].copy()
     odd[4:12, 4:12] += 60
     found = detector.evaluate([normals[1], odd])
+    assert set(found[1].margins) == set(found[1].views)
     assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "like streak", "like pair"}
     assert found[1].score[0] > found[0].score[0]
