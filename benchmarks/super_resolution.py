@@ -2,18 +2,19 @@
 
 ``simulated`` and ``rendered``: scenes of `super_resolution_scenes` (``rendered`` needs GalSim), with sky and shot
 noise. ``pairs``: the same galaxies in SDSS (0.339") and KiDS (0.2"), `--data` names the folder of the development
-images. ``hst``: cutouts of a Hubble image there, blurred, binned and made noisy. ``spread``: the table of the
+images. ``hst``: cutouts of a Hubble image there, blurred, binned and made noisy. ``spread``: the tables of the
 stated spread. ``speed``: seconds per megapixel beside Richardson-Lucy and deepinv's DiffPIR and DPS. The classical
 methods are tuned: Richardson-Lucy takes the number of iterations that is best *on the truth* it is judged by, so it is
 better here than anybody can have it.
 
     python benchmarks/super_resolution.py simulated --scenes 6
     python benchmarks/super_resolution.py rendered --scenes 6 --diffpir
+    python benchmarks/super_resolution.py rendered --scenes 6 --samples 0 --exposure 10 --held
     python benchmarks/super_resolution.py hst --scenes 2 --samples 0
-    python benchmarks/super_resolution.py spread --first 100 --scenes 4
-    python benchmarks/super_resolution.py pairs --data ../shared/data
+    python benchmarks/super_resolution.py spread --first 100 --scenes 8
+    python benchmarks/super_resolution.py pairs --data ../shared/data --samples 0 --steps 12 --scenes 10
     python benchmarks/super_resolution.py known-answer --noise 0.3 --only "fast 16" [--covariance diagonal]
-    python benchmarks/super_resolution.py speed
+    python benchmarks/super_resolution.py speed --side 64 --dps --diffpir
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import signal
 from super_resolution_pairs import run_pairs
-from super_resolution_rivals import ITERATIONS, bicubic, diffpir, dps, lanczos, ours, richardson_lucy, wiener
+from super_resolution_rivals import ITERATIONS, bicubic, diffpir, dps, lanczos, ours, posterior, richardson_lucy, wiener
 from super_resolution_scenes import Array, Seen, rendered, simulated, space
 from super_resolution_spread import run_spread
 
+WIDE = 40.0
+"""Radius (fine pixels) of the disc for all of a source's light."""
 BINS = (-np.inf, 1, 10, 50, np.inf)
 """Edges, in noise of a pixel of the image, between which coverage is counted."""
 
@@ -60,7 +64,8 @@ def photometry(image: Array, seen: Seen) -> dict[str, float]:
     """Errors of flux, centroid and ellipticity of the sources that lie far enough from the edge.
 
     ``flux_floor``: the error that the noise leaves to somebody who knows all of the scene but how much light is in the
-    box; ``flux_over_floor``: the error over it.
+    box of 21 fine pixels; ``flux_over_floor``: the error over it; ``wide_...``: the same for a disc of `WIDE`, which
+    holds nearly all of a source, and its error with its sign.
     """
     assert seen.truth is not None
     side = seen.truth.shape[0]
@@ -68,24 +73,38 @@ def photometry(image: Array, seen: Seen) -> dict[str, float]:
     if not places:
         return {}
     pairs = [(shape(image, p), shape(seen.truth, p)) for p in places]
-    flux, floor = np.array([abs(a[0] / b[0] - 1) for a, b in pairs]), np.array([flux_floor(seen, p) for p in places])
+    flux = np.array([abs(a[0] / b[0] - 1) for a, b in pairs])
+    floor = np.array([flux_floor(seen, box(seen.truth.shape, p)) for p in places])
+    discs = [disc(seen.truth.shape, p) for p in places]
+    wide = np.array([image[d].sum() / seen.truth[d].sum() - 1 for d in discs])
     return {
         "flux_error": float(np.median(flux)),
         "flux_floor": float(np.median(floor)),
         "flux_over_floor": float(np.sqrt(((flux / floor) ** 2).mean())),
+        "wide_flux_error": float(np.median(np.abs(wide))),
+        "wide_flux_bias": float(np.median(wide)),
+        "wide_flux_floor": float(np.median([flux_floor(seen, d) for d in discs])),
         "centroid_error": float(np.median([np.hypot(a[1] - b[1], a[2] - b[2]) / seen.scale for a, b in pairs])),
         "ellipticity_bias": float(np.mean([a[3] - b[3] for a, b in pairs])),
     }
 
 
-def flux_floor(seen: Seen, place: tuple[float, float], reach: int = 10) -> float:
-    """Relative error of the amplitude of the truth in a box, fitted to the image with everything else known."""
+def box(shape: tuple[int, ...], place: tuple[float, float], reach: int = 10) -> NDArray[np.bool_]:
+    rows, cols = np.indices(shape)
+    inside: NDArray[np.bool_] = np.maximum(abs(rows - round(place[0])), abs(cols - round(place[1]))) <= reach
+    return inside
+
+
+def disc(shape: tuple[int, ...], place: tuple[float, float], radius: float = WIDE) -> NDArray[np.bool_]:
+    rows, cols = np.indices(shape)
+    inside: NDArray[np.bool_] = np.hypot(rows - place[0], cols - place[1]) <= radius
+    return inside
+
+
+def flux_floor(seen: Seen, aperture: NDArray[np.bool_]) -> float:
+    """Relative error of the amplitude of the truth in an aperture, fitted to the image with everything else known."""
     assert seen.truth is not None
-    r0, c0 = round(place[0]), round(place[1])
-    boxed = np.zeros_like(seen.truth)
-    inside = slice(r0 - reach, r0 + reach + 1), slice(c0 - reach, c0 + reach + 1)
-    boxed[inside] = seen.truth[inside]
-    blurred = signal.fftconvolve(boxed, seen.fine, mode="same")
+    blurred = signal.fftconvolve(np.where(aperture, seen.truth, 0.0), seen.fine, mode="same")
     light = blurred.reshape(seen.image.shape[0], seen.scale, seen.image.shape[1], seen.scale).sum((1, 3))
     return float(1 / np.sqrt((light**2 / seen.noise**2).sum()))
 
@@ -117,19 +136,46 @@ def judge(seen: Seen, options: argparse.Namespace, prior: object) -> tuple[dict[
     lucy = richardson_lucy(seen, best)
     row |= {"richardson_lucy": trials[best], "iterations": best}
     row |= {f"lucy_{k}": v for k, v in photometry(lucy, seen).items()}
+    row |= {f"bicubic_{k}": v for k, v in photometry(bicubic(seen), seen).items() if k.startswith("wide_flux_e")}
     for name, method in (("diffpir", diffpir), ("dps", dps)):
         if getattr(options, name):
             start = time.process_time()
             row |= {name: rms(method(seen, prior), seen.truth), f"{name}_seconds": time.process_time() - start}
     start = time.process_time()
-    mean, std, chi2, wide = ours(seen, options.samples, options.steps, options.mode, prior)
+    found = posterior(seen, options.samples, options.steps, options.mode, prior)
     row["seconds"] = time.process_time() - start
-    row |= {"gencosmo": rms(mean, seen.truth), "chi2": chi2} | photometry(mean, seen)
+    mean, std = found.mean.astype(np.float64), found.std.astype(np.float64)
+    row |= {"gencosmo": rms(mean, seen.truth), "chi2": float(found.chi2 or np.nan)} | photometry(mean, seen)
     row["ratio"] = row["gencosmo"] / min(row[k] for k in ("bicubic", "lanczos", "wiener", "richardson_lucy"))
     inside = (slice(8, -8), slice(8, -8))
     height = (seen.truth * seen.scale**2 / np.median(seen.noise))[inside]
-    row |= coverage(np.abs(mean - seen.truth)[inside], std[inside], height, wide)
-    return row, [bicubic(seen), lucy, mean, seen.truth, std]
+    row |= coverage(np.abs(mean - seen.truth)[inside], std[inside], height, found.quantiles.get(0.95, 1.96))
+    panels = [bicubic(seen), lucy, mean, seen.truth, std]
+    if found.samples is not None and len(found.samples) > 1:
+        row |= of_samples(found.samples.astype(np.float64), seen, height)
+        panels[4:] = list(found.samples[:2])
+    return row, panels
+
+
+def of_samples(samples: Array, seen: Seen, height: Array) -> dict[str, float]:
+    """What the samples alone say: error of their mean, coverage of mean and spread (as much wider as so few samples ask
+    for), their chi-square against the data without a border, and that of the truth.
+    """
+    assert seen.truth is not None
+    mean, std, inside = samples.mean(0), samples.std(0, ddof=1) * (1 + 1 / len(samples)) ** 0.5, (slice(8, -8),) * 2
+    shares = coverage(np.abs(mean - seen.truth)[inside], std[inside], height, 1.96)
+    row = {f"samples_{k}": v for k, v in shares.items() if k.startswith("coverage68") and "from" not in k}
+    return row | {
+        "samples_rms": rms(mean, seen.truth),
+        "samples_chi2": float(np.mean([chi_square(s, seen) for s in samples])),
+        "truth_chi2": chi_square(seen.truth, seen),
+    }
+
+
+def chi_square(scene: Array, seen: Seen, border: int = 8) -> float:
+    light = signal.fftconvolve(scene, seen.fine, mode="same")
+    light = light.reshape(seen.image.shape[0], seen.scale, seen.image.shape[1], seen.scale).sum((1, 3))
+    return float((((seen.image - light) / seen.noise)[border:-border, border:-border] ** 2).mean())
 
 
 def run_scenes(options: argparse.Namespace) -> dict[str, object]:
@@ -137,7 +183,7 @@ def run_scenes(options: argparse.Namespace) -> dict[str, object]:
 
     kinds = {
         "simulated": partial(simulated, exposure=options.exposure),
-        "rendered": partial(rendered, exposure=options.exposure),
+        "rendered": partial(rendered, exposure=options.exposure, held=options.held),
         "hst": partial(space, folder=Path(options.data) / "astro"),
     }
     make: Callable[..., Seen] = kinds[options.what]
@@ -215,7 +261,8 @@ def run_speed(options: argparse.Namespace) -> dict[str, object]:
     methods: dict[str, Callable[[Seen], object]] = {
         "richardson_lucy 30": lambda s: richardson_lucy(s, 30),
         "gencosmo mean": lambda s: ours(s, 0, options.steps, "fast", prior),
-        "gencosmo sample": lambda s: ours(s, 1, options.steps, "fast", prior),
+        "gencosmo 8 samples": lambda s: ours(s, 8, options.steps, "fast", prior),
+        "gencosmo 1 walk": lambda s: ours(s, 1, options.steps, "walk", prior),
     }
     if options.diffpir:
         methods["diffpir 30"] = lambda s: diffpir(s, prior)
@@ -246,6 +293,7 @@ def main() -> None:
     parser.add_argument("--diffpir", action="store_true", help="DiffPIR with the same prior too; needs deepinv")
     parser.add_argument("--dps", action="store_true", help="DPS with the same prior too; needs deepinv, and minutes")
     parser.add_argument("--exposure", type=float, default=1.0, help="times longer: what is left when noise is not")
+    parser.add_argument("--held", action="store_true", help="rendered: a PSF that ends with the array of all methods")
     parser.add_argument("--noise", type=float, default=0.05)
     parser.add_argument("--only", help='known answer: one line of the table, such as "fast 16"')
     parser.add_argument("--covariance", choices=["low-pass", "diagonal", "exact"], default="low-pass")

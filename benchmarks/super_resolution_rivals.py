@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import types
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy import ndimage, signal
 from super_resolution_scenes import Array, Seen
 
-__all__ = ["ITERATIONS", "bicubic", "diffpir", "dps", "lanczos", "ours", "richardson_lucy", "wiener"]
+if TYPE_CHECKING:
+    from gencosmo.result import Result
+
+__all__ = ["ITERATIONS", "bicubic", "diffpir", "dps", "lanczos", "ours", "posterior", "richardson_lucy", "wiener"]
 
 ITERATIONS = (5, 10, 20, 30, 50, 80, 120, 200)
 LOW = 0.1
@@ -73,6 +76,13 @@ def _whole(seen: Seen) -> Array:
 
 def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[Array, Array, float, float]:
     """Mean, spread, chi-square, and half-width of the 95 % interval in spreads."""
+    result = posterior(seen, samples, steps, mode, prior)
+    wide = result.quantiles.get(0.95, 1.96)
+    return result.mean.astype(np.float64), result.std.astype(np.float64), float(result.chi2 or np.nan), wide
+
+
+def posterior(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> Result:
+    """All that `super_resolve` says."""
     from gencosmo import super_resolve
     from gencosmo.image import Image
 
@@ -80,12 +90,10 @@ def ours(seen: Seen, samples: int, steps: int, mode: str, prior: Any) -> tuple[A
     image = Image(seen.image[None].astype(np.float32), origin=(16, 16), planar=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = super_resolve(
+        return super_resolve(
             image, seen.scale, psf=seen.fine, psf_sampling=seen.scale, ivar=1 / seen.noise**2, samples=samples,
             steps=steps, mode=mode, prior=prior,  # type: ignore[arg-type]
         )  # fmt: skip
-    wide = result.quantiles.get(0.95, 1.96)
-    return result.mean.astype(np.float64), result.std.astype(np.float64), float(result.chi2 or np.nan), wide
 
 
 def diffpir(seen: Seen, prior: Any, steps: int = 30, weight: float = 7.0) -> Array:

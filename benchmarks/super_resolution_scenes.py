@@ -5,7 +5,8 @@ scene's; not the training simulator) behind Moffat, Gaussian and Airy PSFs. ``re
 by GalSim (Rowe et al. 2015), whose profiles, PSFs, pixels and noise are its own: single galaxies with sizes, indices
 and ellipticities spread like those of COSMOS, a disc with a bulge in half of them, behind Kolmogorov, optical and
 Moffat PSFs. The truth of a rendered scene is the galaxy as a space telescope with a PSF of two fine pixels saw it
-(`resolution`), so that no single cusp pixel decides the rms; the camera's PSF is that much narrower.
+(`resolution`), so that no single cusp pixel decides the rms; the camera's PSF is that much narrower. With `held` the
+camera's PSF ends where the array ends that all methods are given: what they then miss of the light is their own fault.
 ``space``: what the Hubble telescope saw of a lensing galaxy (a test image of the prior's split).
 """
 
@@ -98,7 +99,7 @@ def simulated(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0) 
     )
 
 
-def rendered(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0) -> Seen:
+def rendered(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0, held: bool = False) -> Seen:
     """One galaxy by GalSim, in units of electrons; the truth is the scene seen at two fine pixels FWHM."""
     import galsim
 
@@ -127,12 +128,15 @@ def rendered(seed: int, side: int = 48, scale: int = 2, exposure: float = 1.0) -
     space = galsim.Gaussian(fwhm=2.0 * fine)
     options = {"scale": fine, "dtype": float}
     truth = galsim.Convolve(galaxy, space).drawImage(nx=whole, ny=whole, **options).array
-    image = galsim.Convolve(galaxy, space, optics).drawImage(nx=side, ny=side, scale=pixel, dtype=float)
+    image = galsim.Convolve(galaxy, space, optics).drawImage(nx=side, ny=side, scale=pixel, dtype=float).array
     psf = optics.drawImage(nx=71, ny=71, method="no_pixel", **options).array
-    sky = 10 ** rng.uniform(0.3, 1.0)
-    noise = np.sqrt((sky**2 + np.maximum(image.array, 0)) / exposure)
-    seen = image.array + noise * rng.normal(size=noise.shape)
     psf = psf / psf.sum()
+    if held:
+        wide = galsim.Convolve(galaxy, space).drawImage(nx=whole + 72, ny=whole + 72, **options).array
+        image = signal.fftconvolve(wide, psf, mode="same")[36:-36, 36:-36].reshape(side, scale, side, scale).sum((1, 3))
+    sky = 10 ** rng.uniform(0.3, 1.0)
+    noise = np.sqrt((sky**2 + np.maximum(image, 0)) / exposure)
+    seen = image + noise * rng.normal(size=noise.shape)
     place = (truth.shape[0] - 1) / 2
     middle = (place + galaxy.centroid.y / fine, place + galaxy.centroid.x / fine)
     box = np.ones((scale, scale)) / scale**2

@@ -116,7 +116,7 @@ class Finer:
     psf: str | None = None
     psf_sampling: int = 1
     flux_mode: str = "auto"
-    mode: Literal["fast", "quality"] = "fast"
+    mode: Literal["fast", "quality", "walk"] = "fast"
     noise: float | None = None
 
 

@@ -58,7 +58,9 @@ def super_resolve(
     scale: Annotated[str, typer.Option(help="Finer pixels per pixel, 1 to 8; 1 sharpens; ROWSxCOLUMNS.")] = "2",
     psf_sampling: Annotated[int, typer.Option(help="PSF pixels per pixel of the image: 1, or the scale.")] = 1,
     flux_mode: Annotated[str, typer.Option(help="auto (by BUNIT), sum (flux per pixel), sb (flux per area).")] = "auto",
-    mode: Annotated[str, typer.Option(help="fast, or quality (seven network evaluations per step).")] = "fast",
+    mode: Annotated[
+        str, typer.Option(help="fast, quality (7 network evaluations a step), or walk (each sample by itself).")
+    ] = "fast",
     noise: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +132,7 @@ def super_resolve(
                 psf,
                 psf_sampling,
                 flux_mode,
-                cast(Literal["fast", "quality"], mode),  # the task refuses anything else
+                cast(Literal["fast", "quality", "walk"], mode),  # the task refuses anything else
                 std,
             ),
         )

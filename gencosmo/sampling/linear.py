@@ -31,11 +31,11 @@ from gencosmo.errors import Cancelled, UsageError
 from gencosmo.ops.moments import moments_
 from gencosmo.ops.normal import STREAM_STEP, normal_
 from gencosmo.priors.base import Denoiser, World
+from gencosmo.sampling.around import PER_DRAW, TAUS, Open, deviations, wide
 from gencosmo.sampling.clocks import set_clocks_
 from gencosmo.sampling.loop import Progress
 from gencosmo.sampling.lowpass import NODES, Doubt, LowPass
 from gencosmo.sampling.solve import Measurement, Slope, solve, views
-from gencosmo.sampling.spectrum import CENTRES, TAUS, Bands
 from gencosmo.schedules import levels, start_factor
 from gencosmo.windows import Canvas
 
@@ -55,9 +55,10 @@ CHUNK_PIXELS = 1 << 22
 NEIGHBOURS = 5
 """Side of the box over which variances are averaged for the prior share."""
 PROBES = 16
-"""Draws of the linearised posterior from which spread and prior share are taken when no samples are wanted."""
+"""Fewest draws of the linearised posterior from which its spread and prior share are taken."""
 GRAIN = 3
-"""Side of the box over which the variance of these draws is averaged."""
+"""Side of the box over which the variance of these draws is averaged, and those that the denoiser told for them: a
+state's noise leaves grain in them, and draws with a grainy amplitude have dots."""
 LATE = 1 << 16
 """Steps from which noise is counted that belongs to no step of the walk."""
 
@@ -100,6 +101,7 @@ def sample_linear(
     world: World = "scene",
     iterations: int | None = None,
     doubt: Doubt | None = None,
+    around: bool = False,
     keep: bool = True,
     chunk: int | None = None,
     progress: Progress | None = None,
@@ -118,7 +120,7 @@ def sample_linear(
         Operator, values and inverse variances (P, h, w) in the canvas' flux.
     samples : int
         0: mean by the deterministic walk; spread and prior share of the posterior linearised there, with the local
-        spectrum of `gencosmo.sampling.spectrum`, four further evaluations.
+        spectrum of `gencosmo.sampling.spectrum`, four further evaluations. More: each a walk of its own with noise.
     evaluations : int
         Levels, at least 2; one denoiser evaluation each in the fast mode.
     mode : {"fast", "quality"}
@@ -129,6 +131,10 @@ def sample_linear(
         Of conjugate gradients in each solve.
     doubt : Doubt, optional
         For denoisers whose errors hang together more than the low-pass model says; None for exact ones.
+    around : bool
+        Mean and spread as without samples, and the samples drawn from the posterior linearised there
+        (`gencosmo.sampling.around`) instead of walks of their own: what networks that err together need, and one walk
+        for all samples.
     keep : bool
         Return the samples.
     chunk : int, optional
@@ -147,20 +153,23 @@ def sample_linear(
     everything = canvas.pixels()
     denoiser.denoise_(canvas, denoiser.plan(canvas, everything), world)
     set_clocks_(canvas, everything, denoiser, start_factor(evaluations))
-    size = min(max(samples, 1), chunk or max(1, CHUNK_PIXELS // max(1, canvas.size)))
-    starts = range(0, max(samples, 1), size)
+    spent = evaluations * (1 + SLOPES * (mode == "quality"))
+    if around or not samples:
+        walk = _Walk(denoiser, canvas, canvas.repeat(1), measured, mode, world, iterations, doubt, False)
+        walk.run(taus, _ticker(progress, evaluations), cancel)
+        return walk.posterior(samples if keep else 0, spent)
+    size = min(samples, chunk or max(1, CHUNK_PIXELS // max(1, canvas.size)))
+    starts = range(0, samples, size)
     report = _ticker(progress, len(starts) * evaluations)
     total = _Total(canvas, samples if keep else 0)
-    walk: _Walk | None = None
     for start in starts:
-        count = min(size, max(samples, 1) - start)
+        count = min(size, samples - start)
         work = canvas.repeat(count, first=start)
-        walk = _Walk(denoiser, canvas, work, measured.repeat(count), mode, world, iterations, doubt, samples > 0)
+        walk = _Walk(denoiser, canvas, work, measured.repeat(count), mode, world, iterations, doubt, True)
         walk.run(taus, report, cancel)
         total.add(work.fields[0].view(count, canvas.size), start)
         total.prior += walk.start_var.view(count, canvas.size).sum(0)
-    assert walk is not None
-    return total.posterior(walk, samples, evaluations * (1 + SLOPES * (mode == "quality")))
+    return total.posterior(walk, samples, spent)
 
 
 class _Total:
@@ -179,9 +188,8 @@ class _Total:
                 self.kept[start + number] = one
 
     def posterior(self, walk: _Walk, samples: int, evaluations: int) -> LinearPosterior:
-        prior = self.prior / max(samples, 1)
-        var = self.m2 / (samples - 1) if samples > 1 else walk.linearised()
-        share = (walk.around(var) / walk.around(prior).clamp(min=1e-30)).clamp(0, 1)
+        var = self.m2 / (samples - 1) if samples > 1 else walk.linearised(0)[0]
+        share = walk.share(var, self.prior / samples)
         return LinearPosterior(self.mean, var.sqrt(), share, self.kept, evaluations, walk.residual)
 
 
@@ -225,6 +233,15 @@ class _Walk:
             self.planes(work.fields[0]).copy_(state)
             self.planes(work.fields[1]).copy_(level)
             report()
+        if not self.drawing and self.doubt is not None:
+            self._settle(self.doubt.pedestal)
+
+    def _settle(self, pedestal: float) -> None:
+        """Let the data say the pedestal of the result once more: the levels at which they were heard are gone."""
+        state = self.planes(self.work.fields[0])
+        cov = wide(state, pedestal)
+        if cov is not None:
+            state += solve(self.measured, cov.__matmul__, state, None, ITERATIONS)[0]
 
     def _informed(self, level: Tensor, k: int) -> Tensor:
         """A draw (or, without drawing, the mean) of the scene given the state and the measurement."""
@@ -255,28 +272,50 @@ class _Walk:
             return LowPass(var, share, length)
         return LowPass(var * doubt.spread, share, length, doubt.drift * level2)
 
-    def linearised(self) -> Tensor:
-        """Variance (N,) of the posterior that is linearised at the end of the walk, with its local spectrum."""
+    def posterior(self, samples: int, evaluations: int) -> LinearPosterior:
+        """Of a walk without noise: the result, and what is open around it."""
+        mean = self.work.fields[0].clone()
+        var, drawn = self.linearised(samples)
+        share = self.share(var, self.start_var)
+        return LinearPosterior(mean, var.sqrt(), share, drawn, evaluations, self.residual)
+
+    def linearised(self, samples: int) -> tuple[Tensor, Tensor | None]:
+        """Variance (N,) of the posterior that is linearised at the end of the walk, and samples (S, N) of it."""
+        mean, cov = self.work.fields[0].clone(), self._open()
+        total, drawn = torch.zeros_like(mean), []
+        draws = deviations(
+            cov,
+            self.measured,
+            lambda n: self.noise(STREAM_SCENE, LATE * PER_DRAW + n),
+            lambda n: self.measured.noise(self.work, LATE + n),
+            max(PROBES, samples),
+        )
+        for number, draw in enumerate(draws):
+            flat = self.flat(draw)
+            total += flat * flat
+            if number < samples:
+                drawn.append(flat)
+        std = self.around(total / max(PROBES, samples), GRAIN).sqrt()
+        factor = torch.ones_like(std) if self.doubt is None else self.doubt.honest.factor(self.around(mean), std)
+        kept = torch.stack(drawn).mul_(factor).add_(mean) if samples else None
+        return (factor * std) ** 2, kept
+
+    def _open(self) -> Open:
+        """What the denoiser says is open around the result, which is told with fresh noise: the state stays."""
         work, result = self.work, self.work.fields[0].clone()
         clock = self.planes(work.clock)
-        levels, variances = [], []
-        for j, tau in enumerate(TAUS):
-            level = tau * clock
+        levels, variances = [tau * clock for tau in TAUS], []
+        for j, level in enumerate(levels):
             self.planes(work.fields[0]).copy_(self.planes(result) + level * self.noise(STREAM_STEP, LATE + j))
             self.planes(work.fields[1]).copy_(level)
             self.denoiser.denoise_(work, self.plan, self.world)
-            levels.append(level)
-            variances.append(self.planes(work.var).clamp(min=0).clone())
+            variances.append(self.planes(self.around(work.var.clamp(min=0), GRAIN)))
         work.fields[0].copy_(result)
-        cov, total = Bands(levels, variances, clock), torch.zeros_like(clock)
-        for probe in range(LATE, LATE + PROBES):
-            first = probe * len(CENTRES)
-            drawn = cov.draw(lambda b, first=first: self.noise(STREAM_SCENE, first + b))  # type: ignore[misc]
-            noise = self.measured.noise(work, probe)
-            step, _ = solve(self.measured, cov.__matmul__, drawn, noise, ITERATIONS, blank=True)
-            total += (drawn + step) ** 2
-        var = self.around(self.flat(total / PROBES), GRAIN)
-        return var if self.doubt is None else var * self.doubt.honest.factor(self.around(result)) ** 2
+        return Open(levels, variances, clock, 0.0 if self.doubt is None else self.doubt.pedestal)
+
+    def share(self, var: Tensor, prior: Tensor) -> Tensor:
+        """Posterior over prior variance (N,), both averaged over the neighbourhood."""
+        return (self.around(var) / self.around(prior).clamp(min=1e-30)).clamp(0, 1)
 
     def _white(self, step: int, node: int) -> Tensor:
         return self.noise(STREAM_SCENE, step * len(NODES) + node)

@@ -56,17 +56,21 @@ class Doubt:
     drift : float
         Variance, over the squared level, of an error that all pixels of a wide neighbourhood (the longest filter of
         `NODES`) share, such as a pedestal of the sky.
+    pedestal : float
+        Standard deviation (network flux) of such an error of the result, which the data are asked for once more when
+        the walk is over and the level at which `drift` counted is gone.
     honest : Honest
         Measured corrections of the spread that is stated in the end.
     """
 
     spread: float = 1.0
     drift: float = 0.0
+    pedestal: float = 0.0
     honest: Honest = UNCORRECTED
 
 
-TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2, honest=TRAINED_SPREAD)
-"""For the mean of trained networks by the walk without noise (docs/decisions/0011-networks-err-together.md)."""
+TRAINED_MEAN = Doubt(spread=4.0, drift=1e-2, pedestal=0.1, honest=TRAINED_SPREAD)
+"""For the mean of trained networks by the walk without noise (docs/decisions/0011-networks-err-together.md, 0017)."""
 
 
 @lru_cache(maxsize=32)

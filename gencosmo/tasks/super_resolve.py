@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,16 @@ from gencosmo.priors import load_prior, resolve_device
 from gencosmo.priors.base import Denoiser
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import Result
-from gencosmo.sampling.linear import EVALUATIONS, LinearPosterior, Mode, sample_linear
+from gencosmo.sampling.linear import EVALUATIONS, LinearPosterior, sample_linear
 from gencosmo.sampling.lowpass import TRAINED_MEAN, Doubt
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.fluxes import flux_mode_of
 from gencosmo.tasks.measured import Float, Measured, measure, psf_of, scale_of
 
-__all__ = ["deconvolve", "super_resolve"]
+__all__ = ["Mode", "deconvolve", "super_resolve"]
 
 Progress = Callable[[int, int], None]
+Mode = Literal["fast", "quality", "walk"]
 SAMPLES = 8
 RESIDUAL = 0.1
 """Relative residual of the last solve above which it is told."""
@@ -70,11 +71,14 @@ def super_resolve(
         Name of a shipped prior, path of a card, or a loaded prior. A prior without a card (`GaussianPrior`) speaks of
         the image in its own units, as flux per area of a pixel of the image.
     samples : int
-        Posterior samples. 0: the deterministic mean, with the spread of the linearised posterior.
+        Posterior samples. Trained priors: draws around the mean of one walk without noise, of the posterior linearised
+        there; the mean is the same whatever the number, 0 too, the spread up to 16, and nearly all of the time.
     steps : int, optional
         Levels, each with an evaluation of the network; default 16.
-    mode : {"fast", "quality"}
-        ``quality`` uses the network's own Jacobian: seven evaluations per level.
+    mode : {"fast", "quality", "walk"}
+        ``quality`` uses the network's own Jacobian: seven evaluations per level. ``walk``: each sample is a walk of its
+        own with noise, mean and spread are those of the samples; too narrow on sources for trained priors. Priors
+        without a card always walk.
     flux_mode : {"auto", "sum", "sb"}
         ``sum``: values are flux per pixel, so that sums over an area stay (values are divided by the area's factor).
         ``sb``: flux per area, values stay. ``auto``: by the image's unit; ``sum`` without one.
@@ -96,7 +100,7 @@ def super_resolve(
     -------
     Result
         `mean`, `std`, `samples`, `filled`, `flags` and `prior_share` on the fine grid; `residual` on the image's, and
-        `chi2`; with a trained prior and without samples `quantiles`. ``meta``: ``scale`` (rows, cols), ``flux_mode``.
+        `chi2`; with a trained prior `quantiles`, but for ``walk``. ``meta``: ``scale`` (rows, cols), ``flux_mode``.
 
     Raises
     ------
@@ -126,12 +130,14 @@ def super_resolve(
     flags = _fine_flags(asked, factors)
     if card is not None:
         flags |= judge_domain(_fine_image(asked, factors, flags), card)
-    doubt = TRAINED_MEAN if card is not None and not samples else None
+    around = card is not None and (mode != "walk" or not samples)
+    doubt = TRAINED_MEAN if around else None
+    sampling = {"samples": samples, "evaluations": steps or EVALUATIONS, "mode": "fast" if mode == "walk" else mode}
     found = _channels(
         asked,
         denoiser,
         (kernel, factors, psf_sampling),
-        {"samples": samples, "evaluations": steps or EVALUATIONS, "mode": mode, "cancel": cancel, "doubt": doubt},
+        sampling | {"cancel": cancel, "doubt": doubt, "around": around},
         (seed, place, card is not None),
         progress,
     )
@@ -212,8 +218,8 @@ def _check_options(samples: int, steps: int | None, mode: str, seed: int) -> Non
         raise UsageError(f"samples is {samples!r}, expected a whole number from 0 to 4096", code="usage")
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 4096):
         raise UsageError(f"steps is {steps!r}, expected a whole number from 2 to 4096", code="usage")
-    if mode not in ("fast", "quality"):
-        raise UsageError(f"mode is {mode!r}, expected fast or quality", code="usage")
+    if mode not in ("fast", "quality", "walk"):
+        raise UsageError(f"mode is {mode!r}, expected fast, quality or walk", code="usage")
     if not 0 <= seed < 1 << 64:
         raise UsageError(f"seed is {seed}, expected 0 to 2^64 - 1", code="usage")
 

@@ -19,6 +19,7 @@ from gencosmo.priors.gaussian import GaussianPrior
 from gencosmo.sampling.linear import sample_linear
 from gencosmo.sampling.lowpass import Doubt, LowPass
 from gencosmo.sampling.solve import Measurement, Slope, solve, views
+from gencosmo.sampling.spectrum import UNCORRECTED, Honest
 from gencosmo.windows import Canvas
 from tests.sampling.linear_cases import SIDE, Case, blank, build, evaluate, matrix, operator, scaled
 
@@ -75,6 +76,81 @@ def test_deterministic_mean(noise: float) -> None:
     pull = np.abs(case.truths - mean) / std
     assert 0.64 <= (pull < 1).mean() <= 0.72
     assert 0.92 <= (pull < 1.96).mean() <= 0.97
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.3])
+def test_samples_around_the_mean(noise: float) -> None:
+    """Draws of the linearised posterior where the posterior is known: spread, coverage, widest modes, data."""
+    case, count, samples = case_of(noise, False, 16), 16, 24
+    options = {"evaluations": 16, "iterations": 12}
+    plain = sample_linear(case.field, case.canvas, case.measured, samples=0, **options)  # type: ignore[arg-type]
+    found = sample_linear(case.field, case.canvas, case.measured, samples=samples, around=True, **options)  # type: ignore[arg-type]
+    assert torch.equal(found.mean, plain.mean)
+    assert found.samples is not None and found.samples.shape == (samples, case.canvas.size)
+    drawn = torch.stack([case.canvas.view(found.samples, t).flatten(1) for t in range(count)]).double().numpy()
+    mean = np.stack([case.canvas.view(found.mean, t).flatten().numpy() for t in range(count)])
+    away = drawn - mean[:, None]
+    exact, (spread, vectors) = np.sqrt(np.diagonal(case.cov)), np.linalg.eigh(case.cov)
+    assert 0.95 <= np.sqrt((away**2).mean()) / np.sqrt((exact**2).mean()) <= 1.12
+    ratios = ((away @ vectors[:, -6:]) ** 2).mean((0, 1)) / spread[-6:]
+    assert ((ratios > 0.6) & (ratios < 2.0)).all()
+    pull = np.abs(case.truths - mean) / drawn.std(1, ddof=1)
+    assert 0.64 <= (pull < 1).mean() <= 0.73
+    # as far from the data as a scene is whose noise the data have, and what the mean leaves of it
+    seen = drawn @ matrix(case.measured.operator).T
+    chi2 = (((seen - case.measured.values.flatten(1).double().numpy()[:, None]) / noise) ** 2).mean()
+    assert 0.85 <= chi2 <= 1.15
+
+
+def test_samples_around_the_mean_do_not_depend_on_their_number() -> None:
+    case = case_of(0.3, True, 2)
+    options = {"evaluations": 4, "around": True}
+    few, many = (
+        sample_linear(case.field, case.canvas, case.measured, samples=n, **options)  # type: ignore[arg-type]
+        for n in (2, 5)
+    )
+    assert few.samples is not None and many.samples is not None
+    assert torch.equal(few.samples, many.samples[:2])
+    assert torch.equal(few.std, many.std)
+    unkept = sample_linear(case.field, case.canvas, case.measured, samples=5, keep=False, **options)  # type: ignore[arg-type]
+    assert unkept.samples is None and torch.equal(unkept.std, many.std)
+
+
+def test_samples_have_the_corrected_spread() -> None:
+    """A table that says half: half the deviations, pixel by pixel."""
+    case, half = case_of(0.3, False, 2), Honest((1.0,), (0.5,), (1.0,), (1.0,), 2.0)
+    options = {"evaluations": 4, "around": True, "samples": 3}
+    one, other = (
+        sample_linear(case.field, case.canvas, case.measured, doubt=Doubt(honest=honest), **options)  # type: ignore[arg-type]
+        for honest in (UNCORRECTED, half)
+    )
+    assert one.samples is not None and other.samples is not None
+    torch.testing.assert_close(other.std, 0.5 * one.std)
+    torch.testing.assert_close(other.samples - other.mean, 0.5 * (one.samples - one.mean), atol=1e-5, rtol=1e-4)
+
+
+def test_a_pedestal_is_mended_at_the_end() -> None:
+    """A denoiser that lifts every state a little: the walk's last levels leave that, the data mend it."""
+
+    class Lifting(GaussianPrior):
+        def denoise_(self, canvas: Canvas, plan: object, world: str) -> None:
+            super().denoise_(canvas, plan, world)  # type: ignore[arg-type]
+            views(canvas, canvas.mean).add_(0.05)
+            canvas.var.mul_(0.01)
+
+    a, base = operator(), GaussianPrior.exponential()
+    measured = Measurement(a, torch.zeros(1, *a.shape_out), torch.full((1, *a.shape_out), 100.0))
+    lifting = Lifting.__new__(Lifting)
+    lifting.__dict__.update(base.__dict__)
+    bias = [
+        abs(float(blank(1).view(found.mean, 0)[4:12, 4:12].mean()))
+        for found in (
+            sample_linear(lifting, blank(1), measured, samples=0, evaluations=8, doubt=Doubt(pedestal=pedestal))
+            for pedestal in (0.0, 0.3)
+        )
+    ]
+    assert bias[0] > 0.02
+    assert bias[1] < 0.3 * bias[0]
 
 
 def test_exact_data_of_an_invertible_operator_are_reproduced() -> None:

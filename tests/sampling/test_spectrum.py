@@ -64,10 +64,23 @@ def test_it_is_a_covariance_and_draws_from_it() -> None:
     torch.testing.assert_close(torch.cov(draws.T) / scale, dense / scale, atol=0.12, rtol=0)
 
 
-def test_corrections_are_interpolated_in_brightness() -> None:
-    table = Honest((0.1, 1.0, 10.0), (0.5, 1.0, 0.6), 2.0)
+def test_corrections_are_products_of_two_tables() -> None:
+    table = Honest((0.1, 10.0), (2.0, 0.5), (0.1, 1.0, 10.0), (0.5, 1.0, 0.6), 2.0)
     flux = torch.tensor([-3.0, 0.1, 10**-0.5, 1.0, 10.0, 1e4])
-    torch.testing.assert_close(table.factor(flux), torch.tensor([0.5, 0.5, 0.75, 1.0, 0.6, 0.6]))
-    assert torch.equal(UNCORRECTED.factor(flux), torch.ones(6))
-    assert len(TRAINED_SPREAD.heights) == len(TRAINED_SPREAD.factors)
-    assert list(TRAINED_SPREAD.heights) == sorted(TRAINED_SPREAD.heights)
+    at = torch.full_like(flux, 1.0)
+    torch.testing.assert_close(table.factor(flux, at), torch.tensor([0.5, 0.5, 0.5**0.5, 1.0, 0.6, 0.6]))
+    std = torch.tensor([0.0, 0.1, 1.0, 10.0, 1e4])
+    torch.testing.assert_close(table.factor(torch.ones(5), std), torch.tensor([2.0, 2.0, 1.0, 0.5, 0.5]))
+    assert torch.equal(UNCORRECTED.factor(flux, at), torch.ones(6))
+
+
+def test_the_tables_for_trained_networks_make_sense() -> None:
+    table = TRAINED_SPREAD
+    for at, factors in ((table.spreads, table.widths), (table.heights, table.factors)):
+        assert len(at) == len(factors) and list(at) == sorted(at)
+        assert all(0.1 < f < 5 for f in factors)
+    # what is stated larger stays larger after the correction
+    std = torch.logspace(-2, 2.5, 200)
+    corrected = std * table.factor(torch.full_like(std, 0.1), std)
+    assert bool((corrected.diff() > 0).all())
+    assert table.quantile95 > 1.96

@@ -68,7 +68,23 @@ def test_the_spread_without_samples_has_its_interval() -> None:
     assert 0.5 < np.mean(np.abs(result.mean - scene) < result.std) < 0.9
     # sharp limbs are less known than the sky between
     assert np.median(result.std[scene > 40]) > 3 * np.median(result.std[scene < 1])
-    assert not trained()[2].quantiles
+    # samples are drawn around the same mean, with the same spread
+    other = super_resolve(held, 2, psf=psf, ivar=NOISE**-2, samples=3, steps=8)
+    assert np.array_equal(other.mean, result.mean) and np.array_equal(other.std, result.std)
+    assert other.samples is not None and other.quantiles == result.quantiles
+    away = (other.samples - other.mean) / other.std
+    assert 0.7 < away.std() < 1.3
+
+
+def test_walks_are_samples_of_their_own() -> None:
+    _, image, psf = sky()
+    held = Image(image[None], origin=PLACE, planar=True)
+    result = super_resolve(held, 2, psf=psf, ivar=NOISE**-2, samples=2, steps=4, mode="walk")
+    assert result.samples is not None and not result.quantiles
+    np.testing.assert_allclose(result.mean, result.samples.mean(0), atol=1e-3 * result.mean.max())
+    options = {"psf": psf, "ivar": NOISE**-2, "prior": FIELD, "samples": 2, "steps": 4}
+    walk, fast = super_resolve(image, 2, mode="walk", **options), super_resolve(image, 2, **options)
+    assert np.array_equal(walk.mean, fast.mean)  # a prior that is exact walks anyway
 
 
 def test_the_residual_is_the_noise() -> None:
