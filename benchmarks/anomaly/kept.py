@@ -1,7 +1,7 @@
 """A detector that keeps what the network's passes left of its images, so that a comparison can be resumed.
 
-What is kept belongs to the pixels, to the place of a batch and to how normals are staged. It does not know the code:
-use a new folder when anything before the calibration has changed.
+What is kept belongs to the pixels, the weights, the place of a batch and to how normals are staged. It does not know the
+code: use a new folder when anything before the calibration has changed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class KeptDetector(AnomalyDetector):
     def _table(self, denoiser: Any, images: Any, given: Any, first: int, share: float) -> Any:
         if self.folder is None:
             return super()._table(denoiser, images, given, first, share)
-        told = hashlib.sha256(repr((self.how, self.seed, first, share, np.asarray(given).tolist())).encode())
+        weights = denoiser.card.weights_sha256
+        told = hashlib.sha256(repr((weights, self.how, self.seed, first, share, np.asarray(given).tolist())).encode())
         for image in images:
             told.update(np.ascontiguousarray(image.data).tobytes())
         path = self.folder / f"{told.hexdigest()[:24]}.pickle"
