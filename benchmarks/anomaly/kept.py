@@ -1,6 +1,6 @@
 """A detector that keeps what the network's passes left of its images, so that a comparison can be resumed.
 
-What is kept belongs to the pixels, the weights, the place of a batch and to how normals are staged. It does not know the
+What is kept belongs to the pixels, the weights, the place of a batch and how normals are staged. It does not know the
 code: use a new folder when anything before the calibration has changed.
 """
 
