@@ -146,7 +146,7 @@ void estimate(const KrigingArgs& a, int64_t hidden, Covariance& cov) {
   set_up(a, near, cov, static_cast<double>(a.law[cell * kTerms + kTerms - 1]), s);
   double found;
   if (!eliminate(s, near.count, found)) return;
-  a.smooth[at] = within_reach(static_cast<float>(found), a.base[at], a.base_var[at], a.limit);
+  put(a, at, found);
 }
 
 }  // namespace

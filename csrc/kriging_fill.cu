@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) 
       mean /= ones;
       double found = mean;
       for (int j = 0; j < n; ++j) found += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
-      a.smooth[at] = within_reach(static_cast<float>(found), a.base[at], a.base_var[at], a.limit);
+      put(a, at, found);
     }
     __syncwarp();
   }

@@ -37,8 +37,8 @@ GC_HD int squared_distance(int lag) {
 }
 
 struct KrigingArgs {
-  const float *z, *sigma, *base, *base_var;
-  float* smooth;
+  const float *z, *sigma, *base_var;
+  float *base, *smooth;
   const Plane* layout;
   const int64_t* blocks;           // (planes,) number of each plane's first block
   const int64_t *pixels, *cell_of;  // (holes,) hidden pixels, and the cell of each
@@ -118,7 +118,7 @@ GC_HD bool fit_law(const KrigingArgs& a, int64_t cell, float* law) {
     law_of[g] = law_of[g] > kTiny ? law_of[g] : kTiny;  // the stated noise may explain all there is
     if (law_of[g] > highest) highest = law_of[g];
   }
-  // Nonnegative least squares of relative errors by coordinate descent, from a flat mixture.
+  // Nonnegative least squares of relative errors by coordinate descent, from nothing, long shapes first.
   double rest[kLags], weight[kLags], column[kTerms][kLags], x[kTerms], norm[kTerms];
   for (int g = 0; g < kLags; ++g) {
     const double value = law_of[g] > 1e-4 * highest ? law_of[g] : 1e-4 * highest;
@@ -128,17 +128,17 @@ GC_HD bool fit_law(const KrigingArgs& a, int64_t cell, float* law) {
     rest[g] = weight[g] * value;
   }
   for (int t = 0; t < kTerms; ++t) {
-    x[t] = highest / kTerms;
+    x[t] = 0.0;
     norm[t] = 0.0;
     for (int g = 0; g < kLags; ++g) {
       const double shape = t + 1 < kTerms ? 1.0 - static_cast<double>(a.shapes[t * a.table + squared_distance(g)]) : 1.0;
       column[t][g] = weight[g] * shape;
       norm[t] += column[t][g] * column[t][g];
-      rest[g] -= x[t] * column[t][g];
     }
   }
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    for (int t = 0; t < kTerms; ++t) {
+    for (int u = 0; u < kTerms; ++u) {
+      const int t = u + 1 < kTerms ? kTerms - 2 - u : u;  // Gaussians, Matern shapes, what pixels do not share
       double slope = 0.0;
       for (int g = 0; g < kLags; ++g) slope += column[t][g] * rest[g];
       double next = x[t] + slope / norm[t];
@@ -157,6 +157,13 @@ GC_HD float within_reach(float value, float base, float base_var, float limit) {
   const float reach = limit * root(base_var), low = base - reach, high = base + reach;
   if (!(low <= high)) return low + high;  // NaN like torch.minimum of NaN
   return at_most(at_least(value, low), high);
+}
+
+// The estimate becomes the surface, and what the surface was becomes the base: the pyramid's value has had its say.
+GC_HD void put(const KrigingArgs& a, int64_t at, double estimate) {
+  const float bridge = a.smooth[at];
+  a.smooth[at] = within_reach(static_cast<float>(estimate), a.base[at], a.base_var[at], a.limit);
+  a.base[at] = bridge;
 }
 
 GC_CPU_KERNEL(kriging_fill, KrigingArgs)

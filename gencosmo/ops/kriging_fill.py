@@ -137,7 +137,9 @@ def kriging_fill_(
     workspace: Tensor,
     limit: float,
 ) -> None:
-    """Overwrite row ``smooth`` of a canvas in hidden pixels with enough trusted neighbours, in place.
+    """Overwrite rows ``smooth`` and ``base`` of a canvas in hidden pixels with enough trusted neighbours, in place.
+
+    The estimate becomes ``smooth``, and what ``smooth`` was becomes ``base``.
 
     Parameters
     ----------
@@ -217,10 +219,11 @@ def mixture(square: Plane, number: Plane, row: int, col: int) -> Plane | None:
     columns = np.concatenate([1 - correlation_shapes().numpy().astype(float)[:, lags], np.ones((1, lags.size))])
     columns = columns * weight
     norm = (columns**2).sum(1)
-    x = np.full(TERMS, value.max() / TERMS)
-    rest = weight * value - x @ columns
+    x = np.zeros(TERMS)
+    rest = weight * value
+    order = [*range(TERMS - 2, -1, -1), TERMS - 1]  # long Gaussians first, what pixels do not share last
     for _ in range(SWEEPS):
-        for t in range(TERMS):
+        for t in order:
             new = max(x[t] + columns[t] @ rest / norm[t], 0.0)
             rest -= (new - x[t]) * columns[t]
             x[t] = new
@@ -253,7 +256,7 @@ def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane) -> float | No
 def kriging_fill_reference_(
     fields: Tensor, layout: Tensor, pixels: Tensor, cell_of: Tensor, cells: Tensor, limit: float
 ) -> None:
-    """Truth of :func:`kriging_fill_`: row ``smooth`` of `fields`, pixel by pixel, in its precision."""
+    """Truth of :func:`kriging_fill_`: rows ``smooth`` and ``base`` of `fields`, pixel by pixel, in its precision."""
     counted: dict[int, tuple[Plane, Plane]] = {}
     laws: dict[int, Plane | None] = {}
     rows = fields.cpu().numpy()
@@ -269,6 +272,8 @@ def kriging_fill_reference_(
         down, right = divmod(at - offset, width)
         found = None if law is None else kriged(z, sigma, down, right, law)
         if found is not None:
+            bridge = float(fields[4, at])
             fields[4, at] = found
             reach = limit * fields[3, at].sqrt()
             fields[4, at] = torch.minimum(torch.maximum(fields[4, at], fields[2, at] - reach), fields[2, at] + reach)
+            fields[2, at] = bridge
