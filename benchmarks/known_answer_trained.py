@@ -77,7 +77,9 @@ class FieldDraws:
 def trained_prior(minutes: float, checkpoint: Path) -> DiffusionPrior:
     """Train (or resume) and wrap the network as a denoiser on whole 16x16 planes."""
     torch.set_flush_denormal(True)
-    settings = Settings(minutes=minutes, batch=96, tile=SIDE, prior_var=1.0, surface="biharmonic", bfloat16=False, reach=30.0)
+    settings = Settings(
+        minutes=minutes, batch=96, tile=SIDE, prior_var=1.0, surface="biharmonic", bfloat16=False, reach=30.0
+    )
     trainer = Trainer(FieldDraws(settings.batch, settings.seed), SHAPE, settings)
     trainer.run(checkpoint, report=lambda line: print(line, file=sys.stderr, flush=True))
     field = GaussianPrior.exponential()

@@ -25,8 +25,8 @@ from gencosmo.ops.kriging_fill import (
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_workspace
 
 SURFACES = ("biharmonic", "kriging")
-"""What the second base of a hidden pixel is: the smoothest surface; or, where neighbours are near enough, their best linear
-estimate, beside which the smoothest surface takes the place of the pyramid's value (decision 0015)."""
+"""What the second base of a hidden pixel is: the smoothest surface; or, where neighbours are near enough, their best
+linear estimate, beside which the smoothest surface takes the place of the pyramid's value (decision 0015)."""
 
 
 @dataclass(frozen=True)
