@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--mode", default="fast")
-    parser.add_argument("--prior", default="sky")
+    parser.add_argument("--prior", default="sky-scenes")
     parser.add_argument("--diffpir", action="store_true", help="DiffPIR with the same prior too; needs deepinv")
     parser.add_argument("--dps", action="store_true", help="DPS with the same prior too; needs deepinv, and minutes")
     parser.add_argument("--exposure", type=float, default=1.0, help="times longer: what is left when noise is not")

@@ -74,7 +74,7 @@ def test_a_file_on_the_finer_grid(frame, tmp_path):
         )
         assert WCS(made["GCM_STD"].header).wcs.crpix[0] == header["CRPIX1"]
         row = made["GCM_PROV"].data[0]
-        assert (row["GCMOP"], row["GCMMODEL"]) == ("super_resolve", "sky")
+        assert (row["GCMOP"], row["GCMMODEL"]) == ("super_resolve", "sky-scenes")
 
 
 def test_resume_and_overwrite(frame, tmp_path):

@@ -117,7 +117,7 @@ def super_resolve(
         )  # fmt: skip
         job = Job(
             op="super_resolve",
-            prior=prior_for(inputs, prior),
+            prior=prior_for(inputs, prior, scenes=True),
             target="scene",
             samples=samples,
             steps=steps,

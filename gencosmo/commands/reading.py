@@ -30,10 +30,12 @@ __all__ = [
 
 PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells"}
 """The prior for each file format when none is named."""
+SCENES = {"sky": "sky-scenes"}
+"""What takes a prior's place for the scene behind a point-spread function (decision 0018)."""
 
 
-def prior_for(inputs: Iterable[str], prior: str) -> str:
-    """Return `prior`, or for "auto" the one for the inputs' format.
+def prior_for(inputs: Iterable[str], prior: str, *, scenes: bool = False) -> str:
+    """Return `prior`, or for "auto" the one for the inputs' format; `scenes` for super-resolution.
 
     Raises
     ------
@@ -43,13 +45,14 @@ def prior_for(inputs: Iterable[str], prior: str) -> str:
     if prior != "auto":
         return prior
     formats = [named_format(path) for path in inputs]
-    names = {PRIORS[found.name] if found is not None else "sky" for found in formats}
+    names = {PRIORS[file.name] if file is not None else "sky" for file in formats}
     if len(names) > 1:
         raise UsageError(
             f"the inputs are of formats with different priors: {', '.join(sorted(names))}",
             hint="run them apart, or name one with --prior",
         )
-    return names.pop() if names else "sky"
+    found = names.pop() if names else "sky"
+    return SCENES.get(found, found) if scenes else found
 
 
 def read_options(

@@ -40,7 +40,7 @@ def super_resolve(
     psf: Any = None,
     ivar: Any = None,
     mask: Any = None,
-    prior: str | Denoiser = "sky",
+    prior: str | Denoiser = "sky-scenes",
     samples: int = SAMPLES,
     steps: int | None = None,
     mode: Mode = "fast",
