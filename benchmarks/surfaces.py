@@ -35,7 +35,8 @@ def fills(question: Question, prior: DiffusionPrior) -> dict[str, np.ndarray]:
     found = {f"prior {prior.card.name}": gencosmo.inpaint(holed, question.mask, prior=prior).mean}
     for surface in SURFACES:
         win = tile_windows(z, sigma, prior.card.prior_var, surface)[0].numpy()
-        found["pyramid"], found[surface] = win[BASE], win[SMOOTH]
+        found.setdefault("pyramid", win[BASE])  # kriging puts the biharmonic surface there
+        found[surface] = win[SMOOTH]
     mine = next(iter(found.values()))
     found |= {f"prior, a third {name}": mine + SHARE * (found[name] - mine) for name in SURFACES}
     return {name: (mean - question.flux)[question.mask].astype(float) for name, mean in found.items()}
