@@ -26,7 +26,7 @@ def grainy(seed: int, side: int = 128) -> Frame:
 def test_a_short_run_helps_on_held_back_frames(tmp_path: Path) -> None:
     from benchmarks.fine_tune import compare
 
-    plan = Plan(start="sky", tiles=240, batch=8, rate=1e-3, real_share=0.9, calibration=3, device="cpu")
+    plan = Plan(start="sky", tiles=400, batch=8, rate=1e-3, real_share=0.9, calibration=3, device="cpu")
     card = train([grainy(seed) for seed in range(8)], tmp_path / "mine", plan, report=lambda _: None)
     table = compare(load_prior("sky", "cpu"), load_prior(card, "cpu"), [grainy(100).flux, grainy(101).flux])
     ratios = [row["rms_ratio"] for row in table.values()]
