@@ -48,8 +48,9 @@ ifneq ($(GENCOSMO_TEST_DATA),)
 	$(RUN) -m benchmarks.quality.compare
 endif
 
-calibrate: $(VENV)/.dev runs/sky.packed.npz
-	$(RUN) -m gencosmo.training calibrate $(CARDS) --frames runs/sky.packed.npz
+calibrate: $(VENV)/.dev runs/sky.packed.npz runs/cells.packed.npz
+	$(RUN) -m gencosmo.training calibrate $(filter %/sky.json %/sky-scenes.json,$(CARDS)) --frames runs/sky.packed.npz
+	$(RUN) -m gencosmo.training calibrate $(filter %/cells.json,$(CARDS)) --frames runs/cells.packed.npz
 
 docs: $(VENV)/.dev
 	$(RUN) docs/generate.py
@@ -62,6 +63,9 @@ clean:
 
 runs/sky.packed.npz: benchmarks/quality/split.toml benchmarks/quality/frames.py | $(VENV)/.dev
 	$(RUN) -m benchmarks.quality.frames train $@
+
+runs/cells.packed.npz: benchmarks/quality/split.toml benchmarks/quality/frames.py | $(VENV)/.dev
+	$(RUN) -m benchmarks.quality.frames train $@ --kind micro
 
 # --- environment: tools to build with, the package (editable), extras ---------------------------------------------
 

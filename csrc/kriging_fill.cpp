@@ -68,13 +68,8 @@ void tabulate(const KrigingArgs& a, int64_t cell, Covariance& cov) {
   }
 }
 
-struct Neighbours {
-  int count = 0;
-  int64_t at[kNear];
-  int32_t down[kNear], right[kNear];
-};
-
 void find_neighbours(const KrigingArgs& a, const Plane& plane, int64_t y, int64_t x, Neighbours& near) {
+  near.count = 0;
   for (int64_t k = 0; k < a.reach && near.count < kNear; ++k) {
     const int32_t down = a.offsets[2 * k], right = a.offsets[2 * k + 1];
     const int64_t row = y + down, col = x + right;
@@ -87,28 +82,7 @@ void find_neighbours(const KrigingArgs& a, const Plane& plane, int64_t y, int64_
   }
 }
 
-// Columns of the covariance of the neighbours, one below the other, and behind them the three right-hand sides.
-struct System {
-  double column[kNear][kNear], value[kNear], one[kNear], pull[kNear];
-};
-
-void set_up(const KrigingArgs& a, const Neighbours& near, const Covariance& cov, double own, System& s) {
-  const double total = static_cast<double>(cov.at[0]) + own;
-  for (int j = 0; j < near.count; ++j) {
-    for (int i = j + 1; i < near.count; ++i) {
-      const int32_t dy = near.down[i] - near.down[j], dx = near.right[i] - near.right[j];
-      s.column[j][i] = static_cast<double>(cov.at[dy * dy + dx * dx]);
-    }
-    const double noise = static_cast<double>(a.sigma[near.at[j]]);
-    s.column[j][j] = total + kJitter * total + noise * noise;
-    s.value[j] = static_cast<double>(a.z[near.at[j]]);
-    s.one[j] = 1.0;
-    s.pull[j] = static_cast<double>(cov.at[near.down[j] * near.down[j] + near.right[j] * near.right[j]]);
-  }
-}
-
-// Ordinary kriging by one elimination: with C = L D L', sums of products over D of L^-1 applied to values, ones and the
-// covariances with the hidden pixel.
+// False where the covariance is none.
 bool eliminate(System& s, int n, double& estimate) {
   double ones = 0.0, mean = 0.0;
   double factor[kNear];
@@ -128,9 +102,7 @@ bool eliminate(System& s, int n, double& estimate) {
     ones += s.one[j] * s.one[j] / pivot;
     mean += s.value[j] * s.one[j] / pivot;
   }
-  mean /= ones;
-  estimate = mean;
-  for (int j = 0; j < n; ++j) estimate += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
+  estimate = ordinary_kriging(s, n, mean, ones);
   return true;
 }
 
@@ -143,7 +115,8 @@ void estimate(const KrigingArgs& a, int64_t hidden, Covariance& cov) {
   if (near.count < kLeastNear) return;
   tabulate(a, cell, cov);
   System s;
-  set_up(a, near, cov, static_cast<double>(a.law[cell * kTerms + kTerms - 1]), s);
+  const float own = a.law[cell * kTerms + kTerms - 1];
+  for (int i = 0; i < near.count; ++i) set_row(a, near, cov.at, own, i, s);
   double found;
   if (!eliminate(s, near.count, found)) return;
   put(a, at, found);

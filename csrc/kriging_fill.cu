@@ -54,15 +54,14 @@ __global__ void __launch_bounds__(kThreads) law_kernel(KrigingArgs a) {
 }
 
 struct Shared {
-  double column[kNear][kNear + 1], value[kNear], one[kNear], pull[kNear];
+  System system;
+  Neighbours near;
   float covariance[kTable];
-  int64_t at[kNear];
-  int32_t down[kNear], right[kNear];
-  int count;
 };
 
 // The first kNear trusted pixels in the order of the offsets, 32 offsets at a time.
-__device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane, Shared& s) {
+__device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane,
+                                Neighbours& near) {
   int found = 0;
   for (int64_t k0 = 0; k0 < a.reach && found < kNear; k0 += kWarp) {
     const int64_t k = k0 + lane;
@@ -75,13 +74,13 @@ __device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y,
     const unsigned votes = __ballot_sync(kAll, good);
     const int place = found + __popc(votes & ((1u << lane) - 1u));
     if (good && place < kNear) {
-      s.at[place] = at;
-      s.down[place] = down;
-      s.right[place] = right;
+      near.at[place] = at;
+      near.down[place] = down;
+      near.right[place] = right;
     }
     found += __popc(votes);
   }
-  if (lane == 0) s.count = found < kNear ? found : kNear;
+  if (lane == 0) near.count = found < kNear ? found : kNear;
   __syncwarp();
 }
 
@@ -90,7 +89,8 @@ __device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y,
 __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) {
   __shared__ Shared all[kWarps];
   const unsigned lane = threadIdx.x % kWarp;
-  Shared& s = all[threadIdx.x / kWarp];
+  Shared& shared = all[threadIdx.x / kWarp];
+  System& s = shared.system;
   const int64_t warps = static_cast<int64_t>(gridDim.x) * kWarps;
   for (int64_t h = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp; h < a.holes; h += warps) {
     const int64_t cell = a.cell_of[h], at = a.pixels[h];
@@ -98,28 +98,17 @@ __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) 
     if (!(law[0] >= 0.0f)) continue;  // the same for the whole warp
     const Plane plane = a.layout[a.cells[3 * cell]];
     __syncwarp();
-    find_neighbours(a, plane, (at - plane.offset) / plane.width, (at - plane.offset) % plane.width, lane, s);
-    const int n = s.count;
+    find_neighbours(a, plane, (at - plane.offset) / plane.width, (at - plane.offset) % plane.width, lane, shared.near);
+    const int n = shared.near.count;
     if (n < kLeastNear) continue;
     for (int64_t d = lane; d < a.table; d += kWarp) {
       float sum = 0.0f;
       for (int t = 0; t + 1 < kTerms; ++t) sum += law[t] * a.shapes[t * a.table + d];
-      s.covariance[d] = sum;
+      shared.covariance[d] = sum;
     }
     __syncwarp();
     const int i = static_cast<int>(lane);
-    if (i < n) {
-      const double total = static_cast<double>(s.covariance[0]) + static_cast<double>(law[kTerms - 1]);
-      for (int j = 0; j < i; ++j) {
-        const int32_t dy = s.down[i] - s.down[j], dx = s.right[i] - s.right[j];
-        s.column[j][i] = static_cast<double>(s.covariance[dy * dy + dx * dx]);
-      }
-      const double noise = static_cast<double>(a.sigma[s.at[i]]);
-      s.column[i][i] = total + kJitter * total + noise * noise;
-      s.value[i] = static_cast<double>(a.z[s.at[i]]);
-      s.one[i] = 1.0;
-      s.pull[i] = static_cast<double>(s.covariance[s.down[i] * s.down[i] + s.right[i] * s.right[i]]);
-    }
+    if (i < n) set_row(a, shared.near, shared.covariance, law[kTerms - 1], i, s);
     __syncwarp();
     double ones = 0.0, mean = 0.0;
     bool good = true;
@@ -138,12 +127,7 @@ __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) 
       mean += s.value[j] * s.one[j] / pivot;
       __syncwarp();
     }
-    if (good && lane == 0) {
-      mean /= ones;
-      double found = mean;
-      for (int j = 0; j < n; ++j) found += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
-      put(a, at, found);
-    }
+    if (good && lane == 0) put(a, at, ordinary_kriging(s, n, mean, ones));
     __syncwarp();
   }
 }

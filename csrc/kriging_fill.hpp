@@ -159,6 +159,39 @@ GC_HD float within_reach(float value, float base, float base_var, float limit) {
   return at_most(at_least(value, low), high);
 }
 
+// In the order of the offsets.
+struct Neighbours {
+  int count;
+  int64_t at[kNear];
+  int32_t down[kNear], right[kNear];
+};
+// Columns of the covariance of the neighbours, and the three right-hand sides: their values, ones, and their covariances
+// with the hidden pixel. A column is one longer than it has entries, so that lanes of a warp do not meet in a bank.
+struct System {
+  double column[kNear][kNear + 1], value[kNear], one[kNear], pull[kNear];
+};
+GC_HD void set_row(const KrigingArgs& a, const Neighbours& near, const float* covariance, float own, int i, System& s) {
+  const int32_t down = near.down[i], right = near.right[i];
+  for (int j = 0; j < i; ++j) {
+    const int32_t dy = down - near.down[j], dx = right - near.right[j];
+    s.column[j][i] = static_cast<double>(covariance[dy * dy + dx * dx]);
+  }
+  const double total = static_cast<double>(covariance[0]) + static_cast<double>(own);
+  const double noise = static_cast<double>(a.sigma[near.at[i]]);
+  s.column[i][i] = total + kJitter * total + noise * noise;
+  s.value[i] = static_cast<double>(a.z[near.at[i]]);
+  s.one[i] = 1.0;
+  s.pull[i] = static_cast<double>(covariance[down * down + right * right]);
+}
+// After an elimination C = L D L', which has applied L^-1 to the right-hand sides: ordinary kriging, from sums of products
+// over D. `mean` is that of values and ones, `ones` that of ones.
+GC_HD double ordinary_kriging(const System& s, int n, double mean, double ones) {
+  mean /= ones;
+  double found = mean;
+  for (int j = 0; j < n; ++j) found += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
+  return found;
+}
+
 // The estimate becomes the surface, and what the surface was becomes the base: the pyramid's value has had its say.
 GC_HD void put(const KrigingArgs& a, int64_t at, double estimate) {
   const float bridge = a.smooth[at];

@@ -98,7 +98,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a calibration says of tiles; arrays (n,). See `gencosmo.tasks.detector.TileScores`."""
+    """What a calibration says of tiles; arrays (n,), explained at `gencosmo.tasks.tiles.TileScores`."""
 
     score: Array
     p_value: Array
@@ -106,6 +106,12 @@ class Judged:
     outside: NDArray[np.bool_]
     views: dict[str, Array]
     margins: dict[str, Array]
+
+    def take(self, chosen: NDArray[np.bool_]) -> Judged:
+        """Some of the tiles."""
+        views, apart = ({name: x[chosen] for name, x in by.items()} for by in (self.views, self.margins))
+        score, p_value, beyond, outside = self.score, self.p_value, self.extrapolated, self.outside
+        return Judged(score[chosen], p_value[chosen], beyond[chosen], outside[chosen], views, apart)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,10 @@ Prior = Annotated[str, typer.Option(help="Prior by name, or path of its card.")]
 AutoPrior = Annotated[
     str, typer.Option("--prior", help="Prior by name, or path of its card; auto: sky for FITS, cells for others.")
 ]
+ScenePrior = Annotated[
+    str,
+    typer.Option("--prior", help="Prior by name, or path of its card; auto: sky-scenes for FITS, cells for others."),
+]
 Hdu = Annotated[
     str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
 ]

@@ -8,7 +8,6 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
-    AutoPrior,
     Axes,
     Channels,
     Debug,
@@ -32,6 +31,7 @@ from gencosmo.cli.options import (
     Report,
     Resume,
     RunSeed,
+    ScenePrior,
     Steps,
     Strict,
     Times,
@@ -84,7 +84,7 @@ def super_resolve(
     times: Times = None,
     depths: Depths = None,
     axes: Axes = None,
-    prior: AutoPrior = "auto",
+    prior: ScenePrior = "auto",
     samples: Annotated[int, typer.Option(help="Posterior samples; 0 = deterministic mean.")] = 8,
     steps: Steps = None,
     seed: RunSeed = 0,

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class TileScores:
+class TileScores(Judged):
     """Scores of the tiles of one image.
 
     Attributes
@@ -43,12 +43,6 @@ class TileScores:
     col: NDArray[np.int64]
     height: NDArray[np.int64]
     width: NDArray[np.int64]
-    score: Array
-    p_value: Array
-    extrapolated: NDArray[np.bool_]
-    outside: NDArray[np.bool_]
-    views: dict[str, Array]
-    margins: dict[str, Array]
     peak: Array
 
     def image_score(self) -> tuple[float, float]:
@@ -61,18 +55,5 @@ class TileScores:
 
 def tile_scores(sample: Sample, judged: Judged, mine: NDArray[np.bool_]) -> TileScores:
     """Scores of some of the tiles that a calibration has judged."""
-    channel, row, col, height, width = sample.place[mine].T
-    return TileScores(
-        channel,
-        row,
-        col,
-        height,
-        width,
-        judged.score[mine],
-        judged.p_value[mine],
-        judged.extrapolated[mine],
-        judged.outside[mine],
-        {name: p[mine] for name, p in judged.views.items()},
-        {name: nats[mine] for name, nats in judged.margins.items()},
-        sample.peak[mine],
-    )
+    places = zip(("channel", "row", "col", "height", "width"), sample.place[mine].T, strict=True)
+    return TileScores(**vars(judged.take(mine)), **dict(places), peak=sample.peak[mine])
