@@ -116,14 +116,32 @@ def main() -> None:
     parser.add_argument("side", choices=["train", "test"])
     parser.add_argument("output", type=Path)
     parser.add_argument("--kind", choices=list(KINDS), default="sky")
+    parser.add_argument("--more", type=Path, metavar="FOLDER", help="fetched files, see docs/training.md")
     given = parser.parse_args()
+    if given.more and given.side != "train":
+        parser.error("--more holds images to train on: pack the side train, or leave it out")
     given.output.parent.mkdir(parents=True, exist_ok=True)
     split, source = KINDS[given.kind]
     kept = [frame for _, frame in source(given.side)]
+    groups = list(split[given.side]["groups"])
+    if given.more:
+        kept += _more(given.more, given.kind)
+        groups = list(dict.fromkeys([*groups, *(frame.group for frame in kept)]))
     print(f"{write_packed(given.output, kept)} frames, {sum(f.flux.size for f in kept) / 1e6:.1f} Mpix")
-    for group in split[given.side]["groups"]:
+    for group in groups:
         mine = [f for f in kept if f.group == group]
         print(f"  {group:20s} {len(mine):4d} frames {sum(f.flux.size for f in mine) / 1e6:7.2f} Mpix")
+
+
+def _more(folder: Path, kind: str) -> list[Frame]:
+    """Frames of more_<kind>.toml; files that cannot be used are named."""
+    from benchmarks.quality.more import TABLES, more_frames  # here, because it reads planes as this module does
+
+    more, faults = more_frames(folder, TABLES[kind])
+    for fault in faults:
+        print(f"left out: {fault}")
+    print(f"{len(more)} more frames, {len(faults)} files left out")
+    return more
 
 
 if __name__ == "__main__":
