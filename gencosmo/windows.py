@@ -249,3 +249,42 @@ class WindowGrid:
         inside = (corner > -self.core).all(1) & (corner < (height, width)).all(1)
         corner = corner[inside] - self.halo
         return np.column_stack([np.full(len(corner), p), corner]).astype(np.int64)
+
+    def crops(self, canvas: Canvas, unknown: Tensor, windows: Tensor, stride: int, step: int) -> NDArray[np.int64]:
+        """The part of each window that has to be computed: its unknown pixels and a halo around them, on the plane.
+
+        Parameters
+        ----------
+        canvas : Canvas
+            Its layout counts only.
+        unknown : Tensor (N,) bool
+            The pixels that :meth:`plan` was asked for.
+        windows : Tensor (B, 3) int64
+            What it answered.
+        stride, step : int
+            Counted from the window's first pixel, edges lie at multiples of `stride` where they follow the plane's, at
+            multiples of `step` where they follow the unknown pixels'.
+
+        Returns
+        -------
+        ndarray (B, 4) int64
+            ``top, bottom, left, right`` in pixels of the window, bottom and right exclusive.
+        """
+        wanted, layout = unknown.cpu().numpy(), canvas.layout.tolist()
+        found = np.empty((windows.shape[0], 4), np.int64)
+        for number, (p, *corner) in enumerate(windows.tolist()):
+            offset, *sides = layout[p][:3]
+            plane = wanted[offset : offset + sides[0] * sides[1]].reshape(sides)
+            first = [max(0, at + self.halo - self.ramp) for at in corner]
+            last = [at + self.size - self.halo + self.ramp for at in corner]
+            here = np.nonzero(plane[first[0] : last[0], first[1] : last[1]])
+            for axis, (at, side) in enumerate(zip(corner, sides, strict=True)):
+                low, high = int(here[axis].min()) + first[axis], int(here[axis].max()) + first[axis] + 1
+                found[number, 2 * axis : 2 * axis + 2] = self._extent(low - at, high - at, -at, side - at, stride, step)
+        return found
+
+    def _extent(self, low: int, high: int, edge: int, end: int, stride: int, step: int) -> tuple[int, int]:
+        """Pixels ``low`` to ``high`` of a window and their halo, in coarse steps, on a plane ``edge`` to ``end``."""
+        low, high = (low - self.halo) // step * step, -(-(high + self.halo) // step) * step
+        low, high = max(low, edge // stride * stride), min(high, -(-end // stride) * stride)
+        return max(0, low), min(self.size, high)

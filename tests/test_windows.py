@@ -116,3 +116,44 @@ def test_only_windows_with_unknown_pixels() -> None:
 def test_grid_refuses_impossible_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(UsageError):
         WindowGrid(*sizes)
+
+
+@pytest.mark.parametrize(("stride", "step"), [(1, 1), (4, 4), (4, 8), (2, 32)])
+def test_crops_hold_every_unknown_pixel_with_its_halo(stride: int, step: int) -> None:
+    """Law: what a window shares of an unknown pixel's surroundings, it keeps; no more than the plane and a stride."""
+    grid = WindowGrid(12, 6, 2)
+    canvas = Canvas.from_planes(
+        [torch.zeros(41, 30), torch.zeros(9, 5)],
+        [torch.ones(41, 30), torch.ones(9, 5)],
+        seeds=[0, 0],
+        origins=[(3, -5), (0, 0)],
+    )
+    points = {0: [(0, 0), (17, 29), (18, 11), (40, 3)], 1: [(8, 4)]}
+    wanted = unknown_at(canvas, 0, points[0]) | unknown_at(canvas, 1, points[1])
+    windows = grid.plan(canvas, wanted)
+    crops = grid.crops(canvas, wanted, windows, stride, step)
+    assert len(crops) == len(windows) > 4
+    for (p, *corner), crop in zip(windows.tolist(), crops.reshape(-1, 2, 2).tolist(), strict=True):
+        sides = canvas.layout[p, 1:3].tolist()
+        for axis, (low, high) in enumerate(crop):
+            assert 0 <= low < high <= grid.size
+            assert high - low <= sides[axis] + 2 * stride
+        for point in points[p]:
+            inside = [
+                grid.halo - grid.ramp <= at - c < grid.size - grid.halo + grid.ramp
+                for at, c in zip(point, corner, strict=True)
+            ]
+            if not all(inside):
+                continue
+            for at, c, side, (low, high) in zip(point, corner, sides, crop, strict=True):
+                assert low <= max(at - grid.halo, 0) - c or low == 0
+                assert high >= min(at + grid.halo + 1, side) - c or high == grid.size
+
+
+def test_a_lone_pixel_costs_its_halo_only() -> None:
+    grid = WindowGrid(64, 8, 4)
+    canvas = Canvas.from_planes([torch.zeros(200, 200)], [torch.ones(200, 200)], seeds=[0])
+    wanted = unknown_at(canvas, 0, [(100, 100)])
+    windows = grid.plan(canvas, wanted)
+    assert grid.crops(canvas, wanted, windows, 8, 8).tolist() == [[32, 56, 32, 56]]
+    assert windows.tolist() == [[0, 64 - 8, 64 - 8]]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -61,8 +60,8 @@ class Bottleneck:
         self.denoiser = denoiser if isinstance(denoiser, DiffusionPrior) else None
         self.canvas, self.level = canvas, level
         self.parts: list[Tensor] = []
-        self.kept: Tensor | None = None
-        self.windows = canvas.layout[:0, :3] if self.denoiser is None else self.denoiser.grid.plan(canvas, wanted)
+        self.kept: list[Tensor] | None = None
+        self.plan = None if self.denoiser is None else self.denoiser.plan(canvas, wanted)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -82,7 +81,7 @@ class Bottleneck:
     def after(self, level: float) -> None:
         """Keep what was heard when the pass was at the wanted level, else forget it."""
         if level == self.level and self.parts:
-            self.kept = torch.cat(self.parts)
+            self.kept = [window for part in self.parts for window in part]
         self.parts.clear()
 
     def tiles(self, p: int, tiles: Tiles) -> NDArray[np.float64] | None:
@@ -101,18 +100,23 @@ class Bottleneck:
 
     def _plane(self, p: int) -> NDArray[np.float64]:
         """The cells (C, h, w) that lie on plane `p`, put together from its windows' cores."""
-        assert self.kept is not None and self.denoiser is not None
+        assert self.kept is not None and self.denoiser is not None and self.plan is not None
         stride, card = 2 ** len(self.denoiser.network.shape.channels), self.denoiser.card
         height, width = self.canvas.layout[p, 1:3].tolist()
         sides = (-(-height // stride), -(-width // stride))
-        cells = np.zeros((self.kept.shape[1], *sides))
-        mine = (self.windows[:, 0] == p).nonzero()[:, 0].tolist()
-        edge, core = card.halo // stride, card.core // stride
-        for number in mine:
-            row, col = (self.windows[number, 1:] + card.halo).tolist()
-            part = self.kept[number][:, edge : edge + core, edge : edge + core].cpu().numpy()
-            # origins that are no multiple of the stride shift a cell by less than its size
-            top, left = round(row / stride), round(col / stride)
-            rows, cols = slice(max(0, top), min(sides[0], top + core)), slice(max(0, left), min(sides[1], left + core))
-            cells[:, rows, cols] = part[:, rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+        cells = np.zeros((self.kept[0].shape[0], *sides))
+        for number in (self.plan.windows[:, 0] == p).nonzero()[:, 0].tolist():
+            corner, heard = self.plan.windows[number, 1:].tolist(), self.kept[number].cpu().numpy()
+            # the core's cells on the plane, as far as they were computed; origins that are no multiple of the stride
+            # shift a cell by less than its size
+            core = [round((at + card.halo) / stride) for at in corner]
+            begin = [
+                at - (card.halo - cut) // stride for at, cut in zip(core, self.plan.crops[number, ::2], strict=True)
+            ]
+            rows, cols = (
+                slice(max(0, own, first), min(side, own + card.core // stride, first + length))
+                for own, first, side, length in zip(core, begin, sides, heard.shape[1:], strict=True)
+            )
+            part = [slice(s.start - first, s.stop - first) for s, first in zip((rows, cols), begin, strict=True)]
+            cells[:, rows, cols] = heard[:, part[0], part[1]]
         return cells

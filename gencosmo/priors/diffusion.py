@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gencosmo.errors import DeviceError, PriorError
@@ -21,11 +24,12 @@ from gencosmo.ops.blend import blend_, blend_finish_
 from gencosmo.ops.calibrate import calibrate_
 from gencosmo.ops.calibrate import calibration_bins as bins_of
 from gencosmo.ops.gather import gather
-from gencosmo.ops.precondition import FEATURES, LOCALS, SCRATCH, precondition
+from gencosmo.ops.precondition import precondition
 from gencosmo.priors.base import World
 from gencosmo.priors.bases import Components, fill_bases_, find_components
 from gencosmo.priors.cards import Calibration, Card, card_path, check_calibration, check_weights
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
+from gencosmo.priors.room import Room, Work, room_for
 from gencosmo.priors.turns import check_turns, turned, turned_back
 from gencosmo.priors.vector import check_vector
 from gencosmo.windows import Canvas, WindowGrid
@@ -33,6 +37,8 @@ from gencosmo.windows import Canvas, WindowGrid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+CROP_STEP = 32
+"""Parts of windows grow in steps of this many pixels: a shape of its own for each would cost more than it saves."""
 GPU_BATCH = 64
 """Windows per network call on an accelerator."""
 WORLDS = {"frame": 0.0, "scene": 1.0}
@@ -40,17 +46,18 @@ WORLDS = {"frame": 0.0, "scene": 1.0}
 
 @dataclass
 class Plan:
-    """Windows to run, the memory to run them in, and the hole components of the last evaluation (kept while the holes
-    stay the same).
+    """Windows to run, the part of each that is computed (``top, bottom, left, right``), the memory to run them in,
+    and the hole components of the last evaluation (kept while the holes stay the same).
 
     `watch` is called with the number of windows done and of all windows; it may raise to stop.
     """
 
     windows: Tensor
+    crops: NDArray[np.int64]
     watch: Callable[[int, int], None] | None = None
     hole: Tensor | None = None
     components: Components | None = None
-    room: tuple[Tensor, ...] = ()
+    room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -169,46 +176,44 @@ class DiffusionPrior:
         return float(self.calibration.quantiles[world][level])
 
     def plan(self, canvas: Canvas, unknown: Tensor, watch: Callable[[int, int], None] | None = None) -> Plan:
-        """Windows that hold a wanted pixel; `watch` as in :class:`Plan`."""
-        return Plan(self.grid.plan(canvas, unknown), watch)
+        """Windows that hold a wanted pixel, and what of them has to be computed; `watch` as in :class:`Plan`."""
+        windows = self.grid.plan(canvas, unknown)
+        # one by one, a window is cut to what is wanted of it; in batches only at the plane's edges, for few shapes
+        step = CROP_STEP if self._batch == 1 else self.grid.size
+        crops = self.grid.crops(canvas, unknown, windows, self.network.shape.stride, step)
+        if self._batch > 1:
+            order = np.lexsort(crops.T[::-1])
+            windows, crops = windows[torch.from_numpy(order).to(windows.device)], crops[order]
+        return Plan(windows, crops, watch)
 
     @torch.no_grad()
     def denoise_(self, canvas: Canvas, plan: Plan, world: World) -> None:
-        """Write ``canvas.mean`` and ``canvas.var`` in all planned windows from ``canvas.fields``."""
+        """Write ``canvas.mean`` and ``canvas.var`` at the planned pixels from ``canvas.fields``."""
         hole = canvas.fields[1] >= HOLE_SIGMA
         if plan.hole is None or plan.components is None or not torch.equal(plan.hole, hole):
             plan.hole, plan.components = hole, find_components(canvas.fields[1], canvas.layout, self.card.surface)
         fill_bases_(canvas.fields, canvas.layout, self.card.prior_var, plan.components)
         for flat in (canvas.mean, canvas.var, canvas.weight):
             flat.zero_()
-        if not plan.room:
-            plan.room = self._room(min(self._batch, plan.windows.shape[0]))
-        done, room = 0, plan.room
-        for batch in self._batches(plan.windows):
-            for windows, mean, var in self._predicted(canvas, batch, world, room):
+        card, count = self.card, plan.windows.shape[0]
+        plan.room = plan.room or Room(min(self._batch, count), self.grid.size, self.device)
+        for first, last in self._batches(plan.crops):
+            crop = plan.crops[first].tolist()
+            for windows, *found in self._predicted(canvas, plan.windows[first:last], crop, world, plan.room):
                 if plan.watch is not None:
-                    plan.watch(done, plan.windows.shape[0])
-                done += windows.shape[0]
-                blend_(
-                    mean,
-                    var,
-                    windows,
-                    canvas.layout,
-                    self.card.halo,
-                    self.card.ramp,
-                    canvas.mean,
-                    canvas.var,
-                    canvas.weight,
-                )
+                    plan.watch(first, count)
+                mean, var = (plan.room.whole(number, part, crop) for number, part in enumerate(found))
+                out = canvas.mean, canvas.var, canvas.weight
+                blend_(mean, var, windows, canvas.layout, card.halo, card.ramp, *out)
         blend_finish_(canvas.mean, canvas.var, canvas.weight)
 
     def _predicted(
-        self, canvas: Canvas, windows: Tensor, world: World, room: tuple[Tensor, ...]
+        self, canvas: Canvas, windows: Tensor, crop: list[int], world: World, room: Room
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Windows with their mean and variance; in halves where a device has no memory for all of them."""
+        """Windows with the mean and variance of their part; in halves where a device has no memory for all of them."""
         found = None
         try:
-            found = self.predict_windows(canvas.fields, canvas.layout, windows, world, room)
+            found = self._part(canvas, windows, crop, world, room)
         except torch.OutOfMemoryError:
             if windows.shape[0] == 1:
                 raise DeviceError(
@@ -222,57 +227,60 @@ class DiffusionPrior:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         for half in torch.split(windows, (windows.shape[0] + 1) // 2):
-            yield from self._predicted(canvas, half, world, room)
+            yield from self._predicted(canvas, half, crop, world, room)
 
-    def predict_windows(
-        self, fields: Tensor, layout: Tensor, windows: Tensor, world: World, room: tuple[Tensor, ...] = ()
+    def _part(
+        self, canvas: Canvas, windows: Tensor, crop: list[int], world: World, room: Room
     ) -> tuple[Tensor, Tensor]:
-        """Mean and calibrated variance (B, 1, h, w) of windows (B, 3) of filled `fields`; in `room`, if given."""
-        batch = windows.shape[0]
-        room = room or self._room(batch)
-        if room[0].shape[0] != batch:
-            room = tuple(tensor[:batch] for tensor in room)
-        gather(fields, layout, windows, room[0])
-        return self.answer(room[0], world, room)
+        """Mean and calibrated variance (B, 1, h, w) of a part of windows (B, 3) of filled fields."""
+        top, bottom, left, right = crop
+        work = room.of(windows.shape[0], bottom - top, right - left)
+        gather(canvas.fields, canvas.layout, windows + windows.new_tensor([0, top, left]), work.win)
+        return self.answer(work.win, world, work)
 
-    def answer(self, win: Tensor, world: World, room: tuple[Tensor, ...] = ()) -> tuple[Tensor, Tensor]:
+    def answer(self, win: Tensor, world: World, work: Work | None = None) -> tuple[Tensor, Tensor]:
         """Mean and calibrated variance (B, 1, h, w) of gathered windows (B, 5, h, w): the mean over all turns."""
-        room = room or self._room(win.shape[0], win.shape[-1])
-        mean, var = room[3:5]
-        self._one_answer(win, world, room)
+        work = work or room_for(win)
+        mean, var = work.mean, work.var
+        self._one_answer(win, world, work)
         if self.turns == 1:
             return mean, var
         sums = mean.clone(), var.clone()
         for number in range(1, self.turns):
-            self._one_answer(turned(win, number), world, room)
-            for total, one in zip(sums, (mean, var), strict=True):
-                total += turned_back(one, number)
-        for total, one in zip(sums, (mean, var), strict=True):
-            torch.div(total, self.turns, out=one)
+            one = turned(win, number)
+            there = work if one.shape == win.shape else room_for(one)
+            self._one_answer(one, world, there)
+            for total, part in zip(sums, (there.mean, there.var), strict=True):
+                total += turned_back(part, number)
+        for total, part in zip(sums, (mean, var), strict=True):
+            torch.div(total, self.turns, out=part)
         return mean, var
 
-    def _one_answer(self, win: Tensor, world: World, room: tuple[Tensor, ...]) -> None:
-        """Mean and calibrated variance of windows as they lie, into `room`."""
-        _, features, local, mean, var, asked, workspace = room
-        asked.fill_(WORLDS[world])
-        precondition(win, asked, self.card.prior_var, features, local, workspace)
-        raw = self.network(features)
-        apply_kernels(raw, win, local, mean, var)
+    def _one_answer(self, win: Tensor, world: World, work: Work) -> None:
+        """Mean and calibrated variance of windows as they lie, into `work`."""
+        work.asked.fill_(WORLDS[world])
+        precondition(win, work.asked, self.card.prior_var, work.features, work.local, work.workspace)
+        raw = self.network(work.features)
+        apply_kernels(raw, win, work.local, work.mean, work.var)
         if self._corrections is not None:
             found = self._corrections
-            calibrate_(mean, var, win, local, found.levels, found.scales, found.factors[world], found.shifts[world])
+            calibrate_(
+                work.mean,
+                work.var,
+                win,
+                work.local,
+                found.levels,
+                found.scales,
+                found.factors[world],
+                found.shifts[world],
+            )
 
-    def _room(self, batch: int, side: int | None = None) -> tuple[Tensor, ...]:
-        """Memory for windows, features, local statistics, mean, variance and worlds of a batch, and scratch."""
-        size = side or self.grid.size
-        win, local, mean, var, workspace = (
-            torch.empty(batch, n, size, size, device=self.device) for n in (5, LOCALS, 1, 1, SCRATCH)
-        )
-        features = torch.empty(batch, FEATURES, size, size, device=self.device, memory_format=torch.channels_last)
-        return win, features, local, mean, var, torch.empty(batch, device=self.device), workspace
-
-    def _batches(self, windows: Tensor) -> Iterator[Tensor]:
-        return iter(torch.split(windows, self._batch))
+    def _batches(self, crops: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """First and last window of batches of one shape."""
+        changes = np.flatnonzero((crops[1:] != crops[:-1]).any(1)) + 1
+        for start, end in pairwise([0, *changes.tolist(), len(crops)]):
+            for first in range(start, end, self._batch):
+                yield first, min(end, first + self._batch)
 
     @property
     def _batch(self) -> int:

@@ -27,7 +27,7 @@ def check_turns(turns: int) -> None:
 
 
 def turned(x: Tensor, number: int) -> Tensor:
-    """Orientation `number` (0 to 7) of square windows (..., h, h), in memory of its own but for number 0."""
+    """Orientation `number` (0 to 7) of windows (..., h, w), in memory of its own but for number 0."""
     quarters, mirrored = _ORDER[number]
     if number == 0:
         return x

@@ -23,7 +23,7 @@ from gencosmo.training.trainer import Settings
 
 __all__ = ["export_prior", "read_checkpoint", "recalibrate", "write_prior"]
 
-WINDOWS: dict[str, Any] = {"core": 128, "halo": 32, "ramp": 8}
+WINDOWS: dict[str, Any] = {"core": 256, "halo": 32, "ramp": 8}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gencosmo.errors import DeviceError, PriorError, UsageError
 from gencosmo.priors import list_priors, load_prior
 from gencosmo.priors.bases import tile_windows
 from gencosmo.priors.cards import SHIPPED, Calibration, Card
-from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.priors.diffusion import DiffusionPrior, Plan
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
 from gencosmo.priors.turns import turned, turned_back
 from gencosmo.training.calibrate import LEVEL_EDGES, SCALE_EDGES
@@ -69,10 +69,10 @@ class Cramped(DiffusionPrior):
     def _batch(self) -> int:
         return 16
 
-    def predict_windows(self, fields: Tensor, layout: Tensor, windows: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+    def _part(self, canvas: Canvas, windows: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
         if windows.shape[0] > self.most:
             raise torch.OutOfMemoryError("no room")
-        return super().predict_windows(fields, layout, windows, *rest)  # type: ignore[arg-type]
+        return super()._part(canvas, windows, *rest)  # type: ignore[arg-type]
 
 
 def test_a_full_device_gets_fewer_windows_at_once() -> None:
@@ -176,6 +176,57 @@ def test_windows_are_fixed_to_absolute_pixels(prior: DiffusionPrior) -> None:
     windows = prior.plan(canvas, canvas.sigma_obs > 0).windows
     assert bool(((windows[:, 1] + 7 + grid.halo) % grid.core == 0).all())
     assert bool(((windows[:, 2] + 13 + grid.halo) % grid.core == 0).all())
+
+
+class Whole(DiffusionPrior):
+    """A prior that computes its windows whole."""
+
+    def plan(self, canvas: Canvas, unknown: Tensor, watch: object = None) -> Plan:
+        plan = super().plan(canvas, unknown)
+        plan.crops[:] = [0, self.grid.size, 0, self.grid.size]
+        return plan
+
+
+class Batched(DiffusionPrior):
+    """A prior that takes windows as an accelerator does."""
+
+    @property
+    def _batch(self) -> int:
+        return 3
+
+
+def filled(prior: DiffusionPrior, planes: list[Tensor], sigma: list[Tensor]) -> tuple[Tensor, list[int]]:
+    """Mean of the unknown pixels, and the pixels of every call of the network."""
+    seen: list[int] = []
+    hook = prior.network.register_forward_hook(lambda net, given, out: seen.append(out[:, 0].numel()))
+    canvas = Canvas.from_planes(planes, sigma, seeds=[0] * len(planes))
+    wanted = canvas.fields[1].isinf()
+    try:
+        prior.denoise_(canvas, prior.plan(canvas, wanted), "frame")
+    finally:
+        hook.remove()
+    return canvas.mean[wanted], seen
+
+
+def test_a_window_is_computed_where_it_is_wanted(prior: DiffusionPrior) -> None:
+    """The same fill as from whole windows, but for rounding, at a fraction of the pixels."""
+    z = sky(1)[0].repeat(5, 5)
+    sigma = torch.zeros_like(z)
+    sigma[200:205, 217] = math.inf  # far from the plane's edges, where nothing is cut off
+    whole, all_pixels = filled(Whole(prior.network, prior.card, prior.calibration), [z], [sigma])
+    part, few_pixels = filled(prior, [z], [sigma])
+    assert torch.allclose(part, whole, rtol=1e-4, atol=1e-3)
+    assert sum(few_pixels) < 0.5 * sum(all_pixels)
+
+
+def test_batches_are_of_one_shape_and_change_nothing(prior: DiffusionPrior) -> None:
+    """Planes of several sizes in an accelerator's batches: what each would be alone, whatever the company."""
+    planes = [sky(1)[0], sky(1)[0][:40], sky(1)[0].repeat(4, 4), sky(1)[0][:40, 8:]]
+    generator = Generator().manual_seed(3)
+    sigma = [torch.where(torch.rand(plane.shape, generator=generator) < 0.05, math.inf, 0.0) for plane in planes]
+    together, _ = filled(Batched(prior.network, prior.card, prior.calibration), planes, sigma)
+    alone = torch.cat([filled(prior, [plane], [level])[0] for plane, level in zip(planes, sigma, strict=True)])
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-3)
 
 
 def test_a_calibration_corrects_variance_and_mean() -> None:
