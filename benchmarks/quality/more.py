@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ class Listed:
         y0, y1, x0, x1 in pixels; empty for all of the plane.
     step : int
         2 takes one colour of a raw frame behind a colour mosaic.
+    low : float
+        Values below it are bad: dead pixels, holes in saturated stars.
     """
 
     group: str
@@ -57,6 +60,7 @@ class Listed:
     hdu: int = 0
     crop: tuple[int, ...] = ()
     step: int = 1
+    low: float = -inf
 
     def place(self, folder: Path) -> Path:
         """Where the file lies under `folder`."""
@@ -79,7 +83,7 @@ class Listed:
         y0, y1, x0, x1 = self.crop or (0, None, 0, None)
         for index, whole in enumerate(fits_planes(path, self.hdu) if is_fits else micro_planes(path)):
             plane = whole[y0 : y1 : self.step, x0 : x1 : self.step]
-            good = np.isfinite(plane)
+            good = np.isfinite(plane) & (plane >= self.low)
             if (self.planes and index not in self.planes) or min(plane.shape) < MIN_SIDE or good.mean() < 0.5:
                 continue
             if np.unique(plane[good]).size >= MIN_VALUES:
