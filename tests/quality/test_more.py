@@ -73,6 +73,18 @@ def test_a_crop_of_one_hdu_keeps_bad_pixels_bad(folder, tmp_path):
     assert np.argwhere(np.isnan(frame.flux)).tolist() == [[1, 0]]
 
 
+def test_one_colour_of_a_mosaic_without_its_dead_pixels(folder, tmp_path):
+    raw = np.empty((40, 60), np.float32)
+    raw[0::2, 0::2], raw[1::2], raw[0::2, 1::2] = RNG.normal(500, 5, (20, 30)), 90, 40
+    raw[6, 8] = -3000
+    fits.PrimaryHDU(raw).writeto(folder / "owner+data" / "deep" / "raw.fits")
+    table = write_table(tmp_path / "t.toml", [row(folder, "deep/raw.fits", crop=[0, 40, 0, 60], step=2, low=0.0)])
+    (frame,), faults = more_frames(folder, table)
+    assert faults == [] and frame.flux.shape == (20, 30)
+    assert np.argwhere(np.isnan(frame.flux)).tolist() == [[3, 4]]
+    assert np.nanstd(frame.flux) == pytest.approx(1, abs=0.15)
+
+
 def test_missing_and_changed_files_are_named_and_left_out(folder, tmp_path):
     rows = [row(folder, "deep/stack.tif", sha256="1" * 64), {**row(folder, "deep/blank.tif"), "path": "deep/gone.tif"}]
     kept, faults = more_frames(folder, write_table(tmp_path / "t.toml", rows))
