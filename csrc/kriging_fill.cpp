@@ -119,7 +119,7 @@ void estimate(const KrigingArgs& a, int64_t hidden, Covariance& cov) {
   for (int i = 0; i < near.count; ++i) set_row(a, near, cov.at, own, i, s);
   double found;
   if (!eliminate(s, near.count, found)) return;
-  put(a, at, found);
+  put(a, at, among_nearest(a, near, found));
 }
 
 }  // namespace

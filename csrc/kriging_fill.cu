@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) 
       mean += s.value[j] * s.one[j] / pivot;
       __syncwarp();
     }
-    if (good && lane == 0) put(a, at, ordinary_kriging(s, n, mean, ones));
+    if (good && lane == 0) put(a, at, among_nearest(a, shared.near, ordinary_kriging(s, n, mean, ones)));
     __syncwarp();
   }
 }

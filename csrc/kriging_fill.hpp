@@ -12,6 +12,7 @@ constexpr int kPairs = 26;         // offsets of a pair
 constexpr int kTerms = 21;         // correlation shapes, and one for what neighbours do not share
 constexpr int kNear = 32;          // most neighbours of an estimate
 constexpr int kLeastNear = 12;     // with fewer the pixel is left as it is
+constexpr int kNearest = 8;        // of these an estimate stays within twice the range
 constexpr int kRegion = 4;         // blocks to each side whose law holds where a pixel's own surroundings say little
 constexpr int kSweeps = 60;        // of coordinate descent
 constexpr int kTable = 512;        // most squared distances
@@ -190,6 +191,20 @@ GC_HD double ordinary_kriging(const System& s, int n, double mean, double ones) 
   double found = mean;
   for (int j = 0; j < n; ++j) found += s.pull[j] * (s.value[j] - mean * s.one[j]) / s.column[j][j];
   return found;
+}
+
+// No farther beyond the values of the nearest neighbours than these lie apart: next to the step of a saturated column
+// the covariance is the step's, and weights far from the pixel can carry it across.
+GC_HD double among_nearest(const KrigingArgs& a, const Neighbours& near, double estimate) {
+  float low = a.z[near.at[0]], high = low;
+  for (int j = 1; j < kNearest; ++j) {
+    const float value = a.z[near.at[j]];
+    low = value < low ? value : low;
+    high = value > high ? value : high;
+  }
+  const double apart = static_cast<double>(high) - static_cast<double>(low);
+  const double least = static_cast<double>(low) - apart, most = static_cast<double>(high) + apart;
+  return estimate < least ? least : estimate > most ? most : estimate;
 }
 
 // The estimate becomes the surface, and what the surface was becomes the base: the pyramid's value has had its say.

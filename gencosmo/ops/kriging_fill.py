@@ -4,7 +4,7 @@ Around every hole the squares of the differences of trusted pixels are counted b
 Matheron 1963), less what their stated noise explains; where a pixel's own surroundings hold few pairs, the law of a
 region nine blocks wide, at the local scale, counts with them. A nonnegative mixture of Gaussian and Matern-3/2 shapes
 and a nugget is laid through them, and each hidden pixel is the ordinary-kriging estimate from its 32 nearest trusted
-neighbours (Cressie 1993, section 3.2). On a smooth source that follows it as a biharmonic surface does, on
+neighbours (Cressie 1993, section 3.2), kept near the values of the nearest. On a smooth source that follows it as a biharmonic surface does, on
 blank sky it is a mean, in a texture it uses the texture's own range.
 """
 
@@ -45,6 +45,8 @@ REACH = 10
 """Neighbours are at most so many pixels away."""
 NEAR, LEAST_NEAR = 32, 12
 """Most neighbours of an estimate, and the fewest; with fewer a pixel keeps what it has."""
+NEAREST = 8
+"""An estimate lies no farther beyond the values of so many nearest neighbours than these lie apart."""
 REGION = 4
 """Blocks to each side whose law counts where the pixel's own surroundings say little."""
 SHRINK = 30.0
@@ -250,7 +252,9 @@ def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane) -> float | No
     values, ones = z[near[:, 0], near[:, 1]], np.ones(len(near), z.dtype)
     solved, units = np.linalg.solve(covariance, np.stack([values, ones], axis=1)).T
     mean = solved.sum() / units.sum()
-    return float(mean + pull @ (solved - mean * units))
+    nearest = values[:NEAREST]
+    apart = nearest.max() - nearest.min()
+    return float(np.clip(mean + pull @ (solved - mean * units), nearest.min() - apart, nearest.max() + apart))
 
 
 def kriging_fill_reference_(

@@ -12,6 +12,7 @@ from torch import Tensor
 from gencosmo.ops.biharmonic_fill import hole_components
 from gencosmo.ops.kriging_fill import (
     BLOCK,
+    NEAREST,
     REACH,
     correlation_shapes,
     find_cells,
@@ -128,6 +129,23 @@ def test_result_stays_near_the_pyramid() -> None:
     hole = holes((32, 32))
     got = krige(torch.where(hole, 0.0, truth), torch.where(hole, math.inf, 0.0), base=5.0, base_var=1e-4)
     assert 0.05 < float((got[hole] - 5).abs().max()) <= 6 * 0.01 * (1 + 1e-4)
+
+
+def test_result_stays_near_the_nearest_beside_a_step() -> None:
+    """Law: never farther beyond its eight nearest neighbours than they lie apart, even beside a saturated column."""
+    g = torch.Generator().manual_seed(7)
+    truth = torch.randn(64, 64, generator=g) + torch.linspace(0, 40, 64)[:, None]
+    truth[:, 40:44] += 3000 * torch.rand(64, 4, generator=g).add(4).log()
+    hole = holes((64, 64)) & (truth < 500)
+    hole[20:25, 33:37] = True
+    got = fill(truth, hole)
+    offsets = neighbour_offsets().numpy().astype(int)
+    for row, col in np.argwhere(hole.numpy()):
+        at = offsets + np.array([row, col])
+        at = at[((at >= 0) & (at < 64)).all(1)]
+        nearest = truth[at[:, 0], at[:, 1]][~hole[at[:, 0], at[:, 1]]][:NEAREST]
+        apart = float(nearest.max() - nearest.min()) * (1 + 1e-5)
+        assert float(nearest.min()) - apart <= float(got[row, col]) <= float(nearest.max()) + apart
 
 
 def test_cells_are_the_blocks_of_the_pixels() -> None:
