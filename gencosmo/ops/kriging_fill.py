@@ -4,8 +4,8 @@ Around every hole the squares of the differences of trusted pixels are counted b
 Matheron 1963), less what their stated noise explains; where a pixel's own surroundings hold few pairs, the law of a
 region nine blocks wide, at the local scale, counts with them. A nonnegative mixture of Gaussian and Matern-3/2 shapes
 and a nugget is laid through them, and each hidden pixel is the ordinary-kriging estimate from its 32 nearest trusted
-neighbours (Cressie 1993, section 3.2), kept near the values of the nearest. On a smooth source that follows it as a biharmonic surface does, on
-blank sky it is a mean, in a texture it uses the texture's own range.
+neighbours (Cressie 1993, section 3.2), kept near the values of the nearest. On a smooth source that follows it as a
+biharmonic surface does, on blank sky it is a mean, in a texture it uses the texture's own range.
 """
 
 from __future__ import annotations
