@@ -31,7 +31,7 @@ TILE = 64
 BLOCK = 256
 """Side of the squares of a chequerboard that go to the normals and to the null."""
 UNTOLD = {
-    "trail": {"streak"}, "ghost": {"reflection", "shadow"}, "lens arc": {"arc"}, "double": {"pair"},
+    "trail": {"streak", "fibre"}, "ghost": {"reflection", "shadow", "body"}, "lens arc": {"arc"}, "double": {"pair"},
     "trailed PSF": {"trailed", "dragged", "blurred"}, "trailed stars": {"trailed", "dragged", "blurred"},
     "cosmic ray": {"debris", "hit"}, "hot pixels": {"debris", "hit"},
 }  # fmt: skip

@@ -17,8 +17,9 @@ from gencosmo.anomaly.combination import LIKE, combine_margins, least_shape, mar
 from gencosmo.anomaly.conformal import Calibrated
 from gencosmo.anomaly.density import Density, fit_density, fit_filter
 from gencosmo.anomaly.likeness import LEAST_TAUGHT, Likeness, fit_likeness
+from gencosmo.anomaly.objects import OBJECTS
 from gencosmo.anomaly.photometry import LIGHT
-from gencosmo.anomaly.views import FIGURES, KNOWN, Evidence
+from gencosmo.anomaly.views import BARE, FIGURES, KNOWN, Evidence
 from gencosmo.anomaly.widths import Widths
 
 __all__ = ["Calibration", "Judged", "Sample", "calibrate", "fold_numbers"]
@@ -148,7 +149,7 @@ class Calibration:
         some = sample.take(usable)
         beyond, views = {}, {}
         for name, fitted in self.densities.items():
-            values, given = values_of(name, some), given_of(some)
+            values, given = values_of(name, some), given_of(name, some)
             scores = np.median([d.score(values, given) for d in fitted], axis=0)
             beyond[name] = margins(name, scores, self.normal[name], taught=_taught(fitted))
             views[name] = _spread(Calibrated(self.normal[name], least_shape(name)).p_value(scores)[0], usable)
@@ -176,11 +177,18 @@ def values_of(name: str, sample: Sample) -> Array:
     """The features (n, d) that a density scores: of its view, or of `known` for the filter of a kind."""
     view = KNOWN if name.startswith(LIKE) else name
     values = sample.features[view]
+    if view == BARE:
+        return values[:, :OBJECTS]
     return values[:, :-LIGHT] if view in FIGURES else values
 
 
-def given_of(sample: Sample) -> Array:
-    """What every view is judged given (n, q): the nuisances, and the light that each tile holds, with its square."""
+def given_of(name: str, sample: Sample) -> Array:
+    """What a view is judged given (n, q): the nuisances, and the light that each tile holds, with its square.
+
+    The view `objects` is given nothing: that a tile is empty, or full, may be what is odd in it.
+    """
+    if name == BARE:
+        return np.zeros((len(sample.nuisances), 0))
     light = next((sample.features[view][:, -LIGHT:] for view in FIGURES if view in sample.features), None)
     return sample.nuisances if light is None else _with_light(sample.nuisances, light)
 
@@ -223,7 +231,7 @@ def calibrate(
     if KNOWN in sample.features:
         names += [LIKE + kind for kind, rows in sample.staged.items() if np.isfinite(rows).all(axis=1).sum() >= 2]
     for name in names:
-        values, given = values_of(name, sample), given_of(sample)
+        values, given = values_of(name, sample), given_of(name, sample)
         scores = np.empty(len(values))
         fitted = []
         for k in np.unique(fold):
@@ -247,7 +255,7 @@ def _enough(sample: Sample, fold: NDArray[np.int64]) -> bool:
 
 
 def _fit(name: str, sample: Sample, seed: int, *, teach: bool) -> Density | Likeness:
-    values, given = values_of(name, sample), given_of(sample)
+    values, given = values_of(name, sample), given_of(name, sample)
     if not name.startswith(LIKE):
         return fit_density(values, given, peaks=name == "peaks", seed=seed)
     staged = sample.staged[name.removeprefix(LIKE)]

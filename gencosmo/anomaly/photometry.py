@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from gencosmo.anomaly.ground import compact, glow, grain
 from gencosmo.anomaly.hits import hits
+from gencosmo.anomaly.objects import objects
 from gencosmo.anomaly.shapes import shapes
 from gencosmo.anomaly.streaks import streaks
 from gencosmo.scaling import measure_scaling
@@ -61,7 +62,7 @@ def tile_photometry(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def tile_figures(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Everything that a catalogue would say of a tile (d,): sources, the ground under them, photometry, light.
+    """Everything that a catalogue would say of a tile (d,): objects, sources, the ground under them, photometry, light.
 
     The tile is brought to its own background and noise first, so that cutouts and tiles of a frame compare.
 
@@ -76,7 +77,8 @@ def tile_figures(flux: Float, scored: NDArray[np.bool_]) -> NDArray[np.float64]:
     ground = (glow(values, scored, source), grain(values, scored, source))
     lines = (streaks(values, scored), hits(values, scored))
     plain = tile_photometry(own, scored)
-    return np.concatenate([shapes(values, scored), *ground, *lines, plain, _light(values)])
+    held = objects(values, scored)
+    return np.concatenate([held, shapes(values, scored), *ground, *lines, plain, _light(values)])
 
 
 def _light(clean: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from gencosmo.anomaly.objects import contrast
+
 __all__ = ["STAGED", "stage"]
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
+LINE_CONTRAST, BODY_CONTRAST = (8.0, 100.0), (8.0, 150.0)
+"""Contrast of a tile, in noises, that the heights of fibres and of bodies follow: least and most."""
 
 
 def _places(shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -148,6 +152,33 @@ def _hit(rng: Rng, flux: Array) -> Array:
     return out
 
 
+def _fibre(rng: Rng, flux: Array) -> Array:
+    """A bent line through the tile, 0.7 to 2 pixels wide (sigma), 1.5 noises to 1.2 times the tile's contrast high."""
+    rows, cols = _places(flux.shape)
+    row, col = _somewhere(rng, flux.shape)
+    turn, radius = rng.uniform(-np.pi, np.pi), min(flux.shape) * np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
+    away = np.hypot(rows - (row + radius * np.sin(turn)), cols - (col + radius * np.cos(turn))) - radius
+    width, highest = rng.uniform(0.7, 2.0), 1.2 * float(np.clip(contrast(flux), *LINE_CONTRAST))
+    height = np.exp(rng.uniform(np.log(1.5), np.log(highest)))
+    return np.asarray(flux + height * np.exp(-0.5 * (away / width) ** 2))
+
+
+def _body(rng: Rng, flux: Array) -> Array:
+    """An oval, as of a cell of another kind or a smudge: half axes of 3 to 13 pixels, smooth or rough inside, 3 noises
+    to 1.5 times the tile's contrast high.
+    """
+    rows, cols = _places(flux.shape)
+    row, col = rng.uniform(0.2, 0.8, 2) * np.array(flux.shape)
+    turn, long = rng.uniform(0, np.pi), rng.uniform(5.0, 13.0)
+    squeeze, soft, rough = rng.uniform(0.55, 1.0), rng.uniform(0.08, 0.3), rng.uniform(0.0, 1.25)
+    along = (cols - col) * np.cos(turn) + (rows - row) * np.sin(turn)
+    across = (rows - row) * np.cos(turn) - (cols - col) * np.sin(turn)
+    disc = 0.5 * (1 - np.tanh((np.hypot(along, across / squeeze) / long - 1) / soft))
+    inside = 1 + rough * ndimage.gaussian_filter(rng.standard_normal(flux.shape), 1.5)
+    highest = 1.5 * float(np.clip(contrast(flux), *BODY_CONTRAST))
+    return np.asarray(flux + np.exp(rng.uniform(np.log(3.0), np.log(highest))) * disc * inside)
+
+
 STAGED: dict[str, Callable[[Rng, Array], Array]] = {
     "streak": _streak,
     "reflection": _reflection,
@@ -159,6 +190,8 @@ STAGED: dict[str, Callable[[Rng, Array], Array]] = {
     "blurred": _blurred,
     "debris": _debris,
     "hit": _hit,
+    "fibre": _fibre,
+    "body": _body,
 }
 """Kinds of anomaly by name: what each makes of a tile in noises above the background."""
 

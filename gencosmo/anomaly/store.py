@@ -19,7 +19,7 @@ from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 4
+VERSION = 5
 WIDTHS = ("edges", "freedom", "scale")
 
 

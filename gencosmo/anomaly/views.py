@@ -25,12 +25,24 @@ from gencosmo.anomaly.widths import Widths, fit_widths
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.windows import Canvas
 
-__all__ = ["KNOWN", "LEVELS", "VIEWS", "Evidence", "Look", "Raw", "Staging", "evidence_of", "look", "own_widths"]
+__all__ = [
+    "BARE",
+    "KNOWN",
+    "LEVELS",
+    "VIEWS",
+    "Evidence",
+    "Look",
+    "Raw",
+    "Staging",
+    "evidence_of",
+    "look",
+    "own_widths",
+]
 
 Float = NDArray[np.float32]
-VIEWS = ("peaks", "pattern", "norms", "figures", "known")
-KNOWN = "known"
-FIGURES = ("figures", KNOWN)
+VIEWS = ("peaks", "pattern", "norms", "figures", "objects", "known")
+KNOWN, BARE = "known", "objects"
+FIGURES = ("figures", BARE, KNOWN)
 """Views that look at the figures of a tile; they need no network."""
 LEVELS = (0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Levels of the score norms (MSMA: Mahmood et al. 2021), in units of the noise; three of them serve the map too."""

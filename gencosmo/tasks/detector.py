@@ -57,7 +57,7 @@ class AnomalyDetector:
     tile : int
         Side of the tiles that larger images are cut into, in pixels.
     views : sequence of str
-        Some of ``peaks``, ``pattern``, ``norms``, ``figures``, ``known``.
+        Some of ``peaks``, ``pattern``, ``norms``, ``figures``, ``objects``, ``known``.
     known : sequence of str
         Kinds of anomaly that the view ``known`` looks for, of `gencosmo.anomaly.staged.STAGED`.
     scales, levels : sequence

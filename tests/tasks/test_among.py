@@ -10,7 +10,7 @@ from gencosmo.tasks.among import SMALL, judge_each_other, small_set_surprise
 
 from .test_anomaly import FAST, PRIOR, draws, hit
 
-VIEWS = ("peaks", "pattern", "norms", "figures", "like streak", "like arc")
+VIEWS = ("peaks", "pattern", "norms", "figures", "objects", "like streak", "like arc")
 
 
 def scores(seed: int, count: int = 16) -> dict[str, np.ndarray]:

@@ -238,5 +238,5 @@ def test_the_shipped_prior_has_all_views() -> None:
     odd[4:12, 4:12] += 60
     found = detector.evaluate([normals[1], odd])
     assert set(found[1].margins) == set(found[1].views)
-    assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "like streak", "like pair"}
+    assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "objects", "like streak", "like pair"}
     assert found[1].score[0] > found[0].score[0]
