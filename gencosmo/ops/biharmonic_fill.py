@@ -22,8 +22,9 @@ from gencosmo.ops._dispatch import define, refuse_grad
 
 HOLE_SIGMA = 4.0
 """Pixels noisier than this, in network flux, are bridged rather than trusted."""
-MAX_PIXELS = 65536
-"""Components larger than this keep the pyramid's value."""
+MAX_PIXELS = 1 << 24
+"""Components larger than this keep the pyramid's value. Scattered pixels hang together from a share of 15 % on: a whole
+frame of them is one component, and solved in a fraction of a microsecond for each."""
 ITERATIONS = 30
 REACH = 3
 """Steps between pixels that couple: one of each stencil and one between."""
