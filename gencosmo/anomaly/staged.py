@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from gencosmo.anomaly.objects import contrast
 
-__all__ = ["STAGED", "stage"]
+__all__ = ["STAGED", "stage", "suited"]
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
@@ -194,6 +194,13 @@ STAGED: dict[str, Callable[[Rng, Array], Array]] = {
     "body": _body,
 }
 """Kinds of anomaly by name: what each makes of a tile in noises above the background."""
+AMONG_CELLS = ("fibre", "body")
+"""Kinds that only a prior of cells looks for unasked: galaxies are ovals and spikes lines, and belong to the sky."""
+
+
+def suited(prior: str) -> tuple[str, ...]:
+    """Kinds that are looked for with the prior of this name when nobody says which."""
+    return tuple(kind for kind in STAGED if prior == "cells" or kind not in AMONG_CELLS)
 
 
 def stage(kind: str, rng: np.random.Generator, flux: Array, scored: NDArray[np.bool_]) -> Array:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gencosmo.anomaly.calibration import Calibration, Sample, calibrate, fold_numbers
 from gencosmo.anomaly.conformal import conformal_p
 from gencosmo.anomaly.passes import SCALES, Scale
-from gencosmo.anomaly.staged import STAGED
+from gencosmo.anomaly.staged import STAGED, suited
 from gencosmo.anomaly.store import load_calibration, save_calibration
 from gencosmo.anomaly.views import (
     KNOWN,
@@ -58,8 +58,9 @@ class AnomalyDetector:
         Side of the tiles that larger images are cut into, in pixels.
     views : sequence of str
         Some of ``peaks``, ``pattern``, ``norms``, ``figures``, ``objects``, ``known``.
-    known : sequence of str
-        Kinds of anomaly that the view ``known`` looks for, of `gencosmo.anomaly.staged.STAGED`.
+    known : sequence of str, optional
+        Kinds of anomaly that the view ``known`` looks for, of `gencosmo.anomaly.staged.STAGED`; left out, those that
+        suit the prior: ``fibre`` and ``body`` with ``cells`` only.
     scales, levels : sequence
         Of the predictive map and of the score norms.
     alpha : float
@@ -82,7 +83,7 @@ class AnomalyDetector:
         target: World = "frame",
         tile: int = 64,
         views: Sequence[str] = VIEWS,
-        known: Sequence[str] = tuple(STAGED),
+        known: Sequence[str] | None = None,
         scales: Sequence[Scale] = SCALES,
         levels: Sequence[float] = LEVELS,
         alpha: float = 0.01,
@@ -95,12 +96,13 @@ class AnomalyDetector:
             raise UsageError(f"views {sorted(unknown) or 'are none'}, expected some of {', '.join(VIEWS)}")
         if not 8 <= tile <= 1024 or not 0 < alpha < 1 or folds < 2:
             raise UsageError(f"tile {tile}, alpha {alpha}, folds {folds}: expected 8 to 1024, 0 to 1, and at least 2")
-        if set(known) - set(STAGED) or (KNOWN in views and not known):
+        if known is not None and (set(known) - set(STAGED) or (KNOWN in views and not known)):
             raise UsageError(f"known is {list(known)}, expected some of {', '.join(STAGED)}")
         self.prior, self.alpha, self.folds, self.seed, self.device = prior, alpha, folds, seed, device
         self.how = Look(
             tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target,
-            known=tuple(known))  # fmt: skip
+            known=tuple(STAGED if known is None else known))  # fmt: skip
+        self.chosen = known is not None
         self.teach = True
         self.calibration: Calibration | None = None
         self._groups: tuple[NDArray[np.int64], int] | None = None
@@ -131,6 +133,8 @@ class AnomalyDetector:
         """
         given = list(images)
         together = _groups_of(groups, len(given))
+        if not self.chosen:
+            self.how = replace(self.how, known=suited(_identity(denoiser_of(self.prior, self.device))["name"]))
         with closing(Shelf()) as shelf:
             widths, sample, fold = self._crossed(shelf, *self._shelved(shelf, given, nuisances), together)
         usable = sample.usable()

@@ -14,6 +14,7 @@ from scipy import stats
 from gencosmo import AnomalyDetector, score
 from gencosmo.anomaly.passes import Scale
 from gencosmo.anomaly.predictive import STEPS
+from gencosmo.anomaly.staged import STAGED, suited
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, PriorError, UsageError
 from gencosmo.image import Image
 from gencosmo.priors.gaussian import GaussianPrior
@@ -91,6 +92,15 @@ def test_saved_and_loaded(detector: AnomalyDetector, tmp_path: Path) -> None:
         detector.save(path)
     with pytest.raises(PriorError, match="fitted with GaussianPrior"):
         AnomalyDetector.load(path, prior="sky", device="cpu")
+
+
+def test_kinds_suit_the_prior_unless_they_are_chosen(detector: AnomalyDetector) -> None:
+    unasked = AnomalyDetector(PRIOR, **{**FAST, "known": None}).fit(draws(10))
+    assert unasked.how.known == suited("sky") == tuple(kind for kind in STAGED if kind not in ("fibre", "body"))
+    assert unasked.calibration is not None and "like fibre" not in unasked.calibration.densities
+    assert suited("cells") == tuple(STAGED) and detector.how.known == FAST["known"]
+    with pytest.raises(UsageError, match="known is"):
+        AnomalyDetector(PRIOR, known=())
 
 
 def test_large_images_are_cut_into_tiles(detector: AnomalyDetector) -> None:
