@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.anomaly.injections import KINDS
-from benchmarks.anomaly.kept import KeptDetector
+from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import frames
 from gencosmo.anomaly.combination import combine_margins
@@ -144,7 +144,8 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     rows["  untold"] = {kind: _untold(rng, ours, kind) for kind in KINDS}
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
-    return {"rows": rows, "alarms": alarms, "tiles_per_second": rate, "null": len(null), "each": given.each}
+    told = {"weights": weights_of("sky"), "null": len(null), "each": given.each}
+    return {"rows": rows, "alarms": alarms, "tiles_per_second": rate, **told}
 
 
 def show(name: str, found: dict) -> str:

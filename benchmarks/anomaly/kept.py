@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from gencosmo.priors import load_prior
 from gencosmo.tasks.detector import AnomalyDetector
+
+
+def weights_of(prior: str) -> str:
+    """Name of a prior and the beginning of the hash of its weights: what a figure is of."""
+    return f"{prior} {load_prior(prior, 'cpu').card.weights_sha256[:12]}"
 
 
 class KeptDetector(AnomalyDetector):

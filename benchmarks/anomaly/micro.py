@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.anomaly.compare import draw, measured, merge, show
+from benchmarks.anomaly.kept import weights_of
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import micro_frames
@@ -84,7 +85,8 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     rows = {m: {kind: measured(rng, by["null"], by[kind]) for kind in kinds} for m, by in found.items()} | rows
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
-    return {"rows": rows, "alarms": alarms, "normals": len(normals), "null": len(null), "each": given.each}
+    told = {"weights": weights_of("cells"), "normals": len(normals), "null": len(null), "each": given.each}
+    return {"rows": rows, "alarms": alarms, **told}
 
 
 def small(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -20,6 +20,7 @@ import numpy as np
 from astropy.io import fits
 
 from benchmarks.anomaly.compare import auroc, interval, merge
+from benchmarks.anomaly.kept import weights_of
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import data_root
 from gencosmo.scaling import measure_scaling
@@ -168,7 +169,7 @@ def survey(name: str) -> dict[str, dict[str, object]]:
     rows: dict[str, dict[str, object]] = {}
     for kind, stamps in kinds.items():
         print(f"{name}: {len(stamps)} {kind} among {len(normals)} normals", flush=True)
-        rows[kind] = {"stamps": len(stamps), "normals": len(normals)}
+        rows[kind] = {"stamps": len(stamps), "normals": len(normals), "weights": weights_of("sky")}
         for method, values in scores.items():
             found, good = (x[np.isfinite(x)] for x in (values[kind], values["normals"]))
             low, high = interval(rng, good, found)
