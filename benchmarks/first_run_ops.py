@@ -172,6 +172,7 @@ def timed_ops(device: str, side: int) -> list[Callable[[], Timed]]:
 def network_step(device: str, planes: int | None = None) -> NetworkStep:
     """A step on planes of 64 x 64 with the shipped prior; the same state whenever it is called."""
     from gencosmo.priors.diffusion import DiffusionPrior
+    from gencosmo.priors.room import Room
 
     prior = DiffusionPrior.load("sky", device)
     grid, count = prior.grid, planes or (1 if device == "cpu" else 64)
@@ -188,16 +189,20 @@ def network_step(device: str, planes: int | None = None) -> NetworkStep:
     index = torch.zeros(1, dtype=torch.int64, device=device)
     windows = torch.tensor([[p, -grid.halo, -grid.halo] for p in range(count)], device=device)
     tree = torch.empty(pyramid_workspace(layout.cpu()), device=device)
-    room = prior._room(count)
+    room = Room(count, grid.size, prior.device)
+    crop = [grid.halo, grid.halo + TILE] * 2
 
     def call() -> None:
         pyramid_fill_(fields, layout, tree, 0.0, prior.card.prior_var)
         for flat in (mean, var, weight):
             flat.zero_()
-        mean_w, var_w = prior.predict_windows(fields, layout, windows, "frame", room)
+        found = prior.predict_windows(fields, layout, windows, crop, "frame", room)
+        mean_w, var_w = (room.whole(number, part, crop) for number, part in enumerate(found))
         blend_(mean_w, var_w, windows, layout, grid.halo, grid.ramp, mean, var, weight)
         blend_finish_(mean, var, weight)
         step_(fields, mean, var, observed, clock, previous, layout, seed, coef, index)
 
     call()
-    return NetworkStep(call, lambda: prior.network(room[1]), index, [fields, previous, mean, var])
+    return NetworkStep(
+        call, lambda: prior.network(room.of(count, TILE, TILE).features), index, [fields, previous, mean, var]
+    )

@@ -35,7 +35,7 @@ from gencosmo.priors.vector import check_vector
 from gencosmo.windows import Canvas, WindowGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 CROP_STEP = 32
 """Parts of windows grow in steps of this many pixels: a shape of its own for each would cost more than it saves."""
@@ -213,7 +213,7 @@ class DiffusionPrior:
         """Windows with the mean and variance of their part; in halves where a device has no memory for all of them."""
         found = None
         try:
-            found = self._part(canvas, windows, crop, world, room)
+            found = self.predict_windows(canvas.fields, canvas.layout, windows, crop, world, room)
         except torch.OutOfMemoryError:
             if windows.shape[0] == 1:
                 raise DeviceError(
@@ -229,13 +229,13 @@ class DiffusionPrior:
         for half in torch.split(windows, (windows.shape[0] + 1) // 2):
             yield from self._predicted(canvas, half, crop, world, room)
 
-    def _part(
-        self, canvas: Canvas, windows: Tensor, crop: list[int], world: World, room: Room
+    def predict_windows(
+        self, fields: Tensor, layout: Tensor, windows: Tensor, crop: Sequence[int], world: World, room: Room
     ) -> tuple[Tensor, Tensor]:
-        """Mean and calibrated variance (B, 1, h, w) of a part of windows (B, 3) of filled fields."""
+        """Mean and calibrated variance (B, 1, h, w) of the part `crop` of windows (B, 3) of filled `fields`, in `room`."""
         top, bottom, left, right = crop
         work = room.of(windows.shape[0], bottom - top, right - left)
-        gather(canvas.fields, canvas.layout, windows + windows.new_tensor([0, top, left]), work.win)
+        gather(fields, layout, windows + windows.new_tensor([0, top, left]), work.win)
         return self.answer(work.win, world, work)
 
     def answer(self, win: Tensor, world: World, work: Work | None = None) -> tuple[Tensor, Tensor]:

@@ -69,10 +69,10 @@ class Cramped(DiffusionPrior):
     def _batch(self) -> int:
         return 16
 
-    def _part(self, canvas: Canvas, windows: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+    def predict_windows(self, fields: Tensor, layout: Tensor, windows: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
         if windows.shape[0] > self.most:
             raise torch.OutOfMemoryError("no room")
-        return super()._part(canvas, windows, *rest)  # type: ignore[arg-type]
+        return super().predict_windows(fields, layout, windows, *rest)  # type: ignore[arg-type]
 
 
 def test_a_full_device_gets_fewer_windows_at_once() -> None:
