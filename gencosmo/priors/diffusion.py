@@ -232,7 +232,7 @@ class DiffusionPrior:
     def predict_windows(
         self, fields: Tensor, layout: Tensor, windows: Tensor, crop: Sequence[int], world: World, room: Room
     ) -> tuple[Tensor, Tensor]:
-        """Mean and calibrated variance (B, 1, h, w) of the part `crop` of windows (B, 3) of filled `fields`, in `room`."""
+        """Mean and calibrated variance (B, 1, h, w) of the part `crop` of windows (B, 3) of filled `fields`."""
         top, bottom, left, right = crop
         work = room.of(windows.shape[0], bottom - top, right - left)
         gather(fields, layout, windows + windows.new_tensor([0, top, left]), work.win)
