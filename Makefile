@@ -64,8 +64,9 @@ clean:
 runs/sky.packed.npz: benchmarks/quality/split.toml benchmarks/quality/frames.py | $(VENV)/.dev
 	$(RUN) -m benchmarks.quality.frames train $@
 
+# MORE=FOLDER: the images of benchmarks/quality/more_micro.toml, which `cells` was trained and calibrated on too
 runs/cells.packed.npz: benchmarks/quality/split.toml benchmarks/quality/frames.py | $(VENV)/.dev
-	$(RUN) -m benchmarks.quality.frames train $@ --kind micro
+	$(RUN) -m benchmarks.quality.frames train $@ --kind micro $(if $(MORE),--more $(MORE))
 
 # --- environment: tools to build with, the package (editable), extras ---------------------------------------------
 
