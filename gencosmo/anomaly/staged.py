@@ -198,9 +198,9 @@ AMONG_CELLS = ("fibre", "body")
 """Kinds that only a prior of cells looks for unasked: galaxies are ovals and spikes lines, and belong to the sky."""
 
 
-def suited(prior: str) -> tuple[str, ...]:
-    """Kinds that are looked for with the prior of this name when nobody says which."""
-    return tuple(kind for kind in STAGED if prior == "cells" or kind not in AMONG_CELLS)
+def suited(simulator: str) -> tuple[str, ...]:
+    """Kinds that are looked for when nobody says which, with a prior that this simulator helped to train."""
+    return tuple(kind for kind in STAGED if simulator == "cells" or kind not in AMONG_CELLS)
 
 
 def stage(kind: str, rng: np.random.Generator, flux: Array, scored: NDArray[np.bool_]) -> Array:

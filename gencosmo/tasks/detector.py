@@ -134,7 +134,9 @@ class AnomalyDetector:
         given = list(images)
         together = _groups_of(groups, len(given))
         if not self.chosen:
-            self.how = replace(self.how, known=suited(_identity(denoiser_of(self.prior, self.device))["name"]))
+            # a prior of one's own, begun from `cells`, has another name and the same simulator
+            card = getattr(denoiser_of(self.prior, self.device), "card", None)
+            self.how = replace(self.how, known=suited(str(card.training.get("simulator", "")) if card else ""))
         with closing(Shelf()) as shelf:
             widths, sample, fold = self._crossed(shelf, *self._shelved(shelf, given, nuisances), together)
         usable = sample.usable()

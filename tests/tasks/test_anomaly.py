@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +103,13 @@ def test_kinds_suit_the_prior_unless_they_are_chosen(detector: AnomalyDetector) 
     assert suited("cells") == tuple(STAGED) and detector.how.known == FAST["known"]
     with pytest.raises(UsageError, match="known is"):
         AnomalyDetector(PRIOR, known=())
+
+
+def test_a_prior_begun_from_cells_looks_for_what_belongs_among_cells() -> None:
+    """Whatever its name."""
+    mine = copy.copy(PRIOR)
+    mine.card = SimpleNamespace(name="mine", weights_sha256="0" * 64, training={"simulator": "cells"})  # type: ignore[attr-defined]
+    assert AnomalyDetector(mine, **{**FAST, "known": None}).fit(draws(10)).how.known == tuple(STAGED)
 
 
 def test_large_images_are_cut_into_tiles(detector: AnomalyDetector) -> None:
