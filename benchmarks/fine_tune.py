@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import gencosmo
-from benchmarks.quality.frames import SPLIT, data_root, planes, to_flux
+from benchmarks.quality.frames import SPLIT, data_root, to_flux
 from benchmarks.quality.holes import PATTERNS
+from benchmarks.quality.planes import planes
 from gencosmo.training import Plan, train
 from gencosmo.training.pack import Frame
 

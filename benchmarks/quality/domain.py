@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 import gencosmo
-from benchmarks.quality.frames import SPLIT, data_root, planes
+from benchmarks.quality.frames import SPLIT, data_root
+from benchmarks.quality.planes import planes
 from gencosmo.errors import GencosmoError
 from gencosmo.image import Image, as_image
 from gencosmo.priors.cards import Card, card_path

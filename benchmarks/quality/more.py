@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from benchmarks.quality.frames import micro_planes
+from benchmarks.quality.planes import micro_planes
 from gencosmo.scaling import measure_scaling
 from gencosmo.training.pack import MIN_SIDE, MIN_VALUES, Frame
 
