@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 MAD_TO_SD = 1.482602218505602
 """Standard deviation of a Gaussian over its median absolute deviation."""
+ROUNDING = 2.0**-21
+"""Four steps of a float32 over its value: what neighbours may differ by and mean the same."""
 MAX_SAMPLE = 1_000_000
 """Pixels used to estimate background and noise; larger images are thinned."""
 
@@ -55,7 +57,7 @@ def difference_noise(plane: Float, good: NDArray[np.bool_], lag: int = 2) -> flo
         near = tuple(slice(None, -lag) if a == axis else slice(None) for a in (0, 1))
         far = tuple(slice(lag, None) if a == axis else slice(None) for a in (0, 1))
         both = good[near] & good[far]
-        pairs.append((plane[far][both] - plane[near][both]).astype(np.float64))
+        pairs.append(np.subtract(plane[far][both], plane[near][both], dtype=np.float64))
     steps = np.concatenate(pairs)
     if steps.size == 0:
         return 0.0
@@ -68,9 +70,28 @@ def digitiser_step(plane: Float, good: NDArray[np.bool_], lag: int = 2) -> float
     For planes on which most pairs are equal, as on the dark ground of 8-bit images. 0.0 where all are.
     """
     both = good[:, lag:] & good[:, :-lag]
-    steps = np.abs(plane[:, lag:][both] - plane[:, :-lag][both])
+    steps = np.abs(np.subtract(plane[:, lag:][both], plane[:, :-lag][both], dtype=np.float64))
     steps = steps[steps > 0]
-    return float(np.quantile(steps, 0.25)) if steps.size else 0.0
+    more = steps[steps > rounding(plane, good)]
+    return float(np.quantile(more if more.size else steps, 0.25)) if steps.size else 0.0
+
+
+def rounding(plane: Float, good: NDArray[np.bool_]) -> float:
+    """What float32 does to the bright values of a plane: whatever is smaller than this is no noise.
+
+    Equal grey levels over a smooth flat, or the ends of a simulated PSF (1e-41), differ by such amounts.
+    """
+    return ROUNDING * float(np.quantile(np.abs(plane[good]), 0.999)) if good.any() else 0.0
+
+
+def neighbour_noise(plane: Float, good: NDArray[np.bool_]) -> tuple[float, bool]:
+    """Noise from the differences of neighbours, and whether it is only the step of a digitiser that has swallowed it.
+
+    0.0 where nothing tells of it.
+    """
+    noise = difference_noise(plane, good)
+    coarse = noise <= rounding(plane, good)
+    return (digitiser_step(plane, good) if coarse else noise), coarse
 
 
 def clipped_median(values: NDArray[np.float64], clip: float = 3.0, rounds: int = 5) -> tuple[float, float]:
@@ -121,7 +142,7 @@ def measure_scaling(plane: Float, good: NDArray[np.bool_], ivar: Float | None = 
         known = ivar[good & (ivar > 0)]
         noise = float(1 / np.sqrt(np.median(known))) if known.size else 0.0
     else:
-        noise = difference_noise(*_thin(plane, good)) or digitiser_step(*_thin(plane, good))
+        noise, _ = neighbour_noise(*_thin(plane, good))
     some, ok = _thin(plane, good)
     values = some[ok].astype(np.float64)
     if values.size == 0:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gencosmo.anomaly.objects import contrast
+from gencosmo.scaling import neighbour_noise
 
 __all__ = ["STAGED", "stage", "suited"]
 
@@ -204,7 +205,7 @@ def suited(simulator: str) -> tuple[str, ...]:
 
 
 def stage(kind: str, rng: np.random.Generator, flux: Array, scored: NDArray[np.bool_]) -> Array:
-    """A normal tile with an anomaly in it.
+    """A normal tile with an anomaly in it, in whole steps where a digitiser has swallowed the noise of the tile.
 
     Parameters
     ----------
@@ -216,5 +217,9 @@ def stage(kind: str, rng: np.random.Generator, flux: Array, scored: NDArray[np.b
     scored : ndarray of bool (h, w)
         Pixels with a value; others come out as 0.
     """
-    changed: Array = STAGED[kind](rng, np.where(scored, flux, 0.0))
+    clean = np.where(scored, flux, 0.0)
+    changed: Array = STAGED[kind](rng, clean)
+    step, coarse = neighbour_noise(clean.astype(np.float32), scored)
+    if coarse and step > 0:  # else the faint end of a streak (1e-41) would be the noise of the tile
+        changed = clean + step * np.round((changed - clean) / step)
     return np.where(scored, changed, 0.0)

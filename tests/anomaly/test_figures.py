@@ -208,3 +208,15 @@ def test_bright_light_forgives_a_share_of_itself_and_dark_sky_nothing() -> None:
     left = forgiving(z, var, mean)
     assert left[0, 0, 0] == pytest.approx(20) and left[0, 4, 4] == pytest.approx(20 * 2 / np.hypot(2, 200), rel=1e-3)
     assert left[0, 4, 5] == left[0, 4, 4] and forgiving(z, 0 * var, 0 * mean).max() == 0
+
+
+@pytest.mark.parametrize("kind", list(STAGED))
+def test_where_a_digitiser_swallowed_the_noise_anomalies_are_staged_in_its_steps(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    levels = np.round(rng.normal(0.0, 0.2, (SIDE, SIDE)) + 0.2 * (sky(3) - rng.standard_normal((SIDE, SIDE))))
+    step = 2.5
+    changed = stage(kind, np.random.default_rng(5), step * levels, ALL)
+    assert np.allclose(changed / step, np.round(changed / step), atol=1e-3)
+    for tile in (step * levels, changed):
+        figures = tile_figures(tile.astype(np.float32), ALL)
+        assert np.isfinite(figures).all() and np.abs(figures).max() < 1e3
