@@ -11,6 +11,7 @@ import math
 import os
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -107,6 +108,9 @@ class Stack(ABC):
     @abstractmethod
     def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
         """Return stored values (H, W) of one plane, or of some of its rows and columns."""
+
+    def require(self, planes: Sequence[Plane]) -> None:  # noqa: B027 (most formats hold all planes that they name)
+        """Raise `InputError` (`missing_planes`) when one of these planes is not in the file."""
 
     @abstractmethod
     def close(self) -> None:

@@ -74,6 +74,7 @@ class StackReader:
         self.saturation = asked.saturation
         _check_options(options)
         self.planes = _chosen(stack, asked)
+        stack.require(self.planes)
         for code, text in stack.details.doubts:
             warnings.warn(GencosmoWarning(text, code=code), stacklevel=3)
         self.mask: Companion | None = None

@@ -139,6 +139,8 @@ class StackSession:
 
     def begin(self, out: str, options: WriteOptions, run: str, *, resume: bool, everywhere: bool = False) -> None:
         """Make the folder of results; without `resume` what an earlier run left is deleted."""
+        if everywhere:  # planes that are not worked on are written too
+            self.stack.require(list(self.stack.axes.planes()))
         place, name = os.path.split(os.path.abspath(out.rstrip("/" + os.sep)))
         state = sha256(f"{run}:{self.fingerprint.sha256()}".encode()).hexdigest()[:16]
         folder = os.path.join(place, f".{name}.{state}.part")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,20 +79,44 @@ class TiffStack(Stack):
                 hint="--hdu takes the number of a series, from 0",
             )
         chosen = series[int(text)]
-        if any(page is None or page.parent is not self.file for page in chosen.pages):
+        if any(page is not None and page.parent is not self.file for page in chosen.pages) or (
+            None in chosen.pages and "FileName=" in (self.file.ome_metadata or "")
+        ):
             raise InputError(
                 f"{self.path} is a part of an image in several files",
                 code="multifile",
                 hint="write it as one OME-TIFF or OME-Zarr first (bioformats2raw, Fiji)",
             )
+        told = (self.file.imagej_metadata or {}).get("images", 1) if self.file.is_imagej else 1
+        if chosen.kind != "imagej" and isinstance(told, int) and told > len(self.file.pages):
+            raise truncated(self.path, f"ImageJ stack of {told}", told * chosen.keyframe.nbytes, self._size())
         return int(text), chosen
+
+    def _size(self) -> int:
+        return os.path.getsize(self.path)
+
+    def require(self, planes: Sequence[Plane]) -> None:
+        """As `Stack.require`: an acquisition that was stopped has fewer pages than its OME-XML says."""
+        if self._inner is None or None not in self.series.pages:
+            return
+        gone = [plane for plane in planes if self.series.pages[self.page_of(plane)[0]] is None]
+        if gone:
+            raise InputError(
+                f"{self.path}: {len(gone)} of {len(planes)} planes are not in the file, the first is {gone[0]}",
+                code="missing_planes",
+                hint="fill those that are there with --times, --depths or --channels",
+            )
 
     def _check_bytes(self) -> None:
         """Refuse what the file cannot hold, and segments that would unpack to too much, before anything is decoded."""
-        have = os.path.getsize(self.path)
+        have = self._size()
         if math.prod(self.series.shape) == 0:
             raise InputError(f"image has zero pixels (shape {self.series.shape})", code="empty_image")
-        for page in self.series.pages:
+        start = self.series.dataoffset
+        if start is not None and start + self.series.nbytes > have:
+            raise truncated(self.path, "the image", start + self.series.nbytes, have)
+        pages = [page for page in self.series.pages if page is not None]
+        for page in pages:
             ends = [a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n]
             if not ends:
                 raise truncated(self.path, f"page {page.index}", self.series.keyframe.nbytes, 0)
@@ -99,8 +125,8 @@ class TiffStack(Stack):
         frame = self.series.keyframe
         if frame.is_final:
             need = self.series.keyframe.nbytes
-            short = next((p for p in self.series.pages if p.dataoffsets[0] + need > have), None)
-            if short is not None and not (self.series.dataoffset and frame.is_final and len(self.series.pages) == 1):
+            short = next((p for p in pages if p.dataoffsets[0] + need > have), None)
+            if short is not None:
                 raise truncated(self.path, f"page {short.index}", short.dataoffsets[0] + need, have)
         elif math.prod(frame.chunks) > self.limit:
             raise TooLargeError(
@@ -168,9 +194,12 @@ class TiffStack(Stack):
     def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
         """Return stored values of one plane; of a tiled or compressed page only the segments that are asked for."""
         if self._inner is None:
-            return np.ascontiguousarray(self.axes.plane(self._whole(), plane, section or (slice(None), slice(None))))
+            found = self.axes.plane(self._whole(), plane, section or (slice(None), slice(None)))
+            return np.ascontiguousarray(found, self.dtype)
         number, inside = self.page_of(plane)
         page = self.series.pages[number]
+        if page is None:
+            self.require([plane])
         if self._last is not None and self._last[0] == number:
             return np.ascontiguousarray(self._inner.plane(self._last[1], inside, section or (slice(None), slice(None))))
         if section is None or self._inner.transposed:
@@ -183,6 +212,10 @@ class TiffStack(Stack):
         return page_section(self.path, page, self._inner, inside, section)
 
     def _whole(self) -> NDArray[Any]:
+        if self._last is None and self.series.dataoffset is not None:
+            # one page stands for all: Fiji writes stacks beyond 4 GB so, values bare behind each other
+            kind = np.dtype(self.series.dtype).newbyteorder(self.file.byteorder)
+            self._last = (0, np.memmap(self.path, kind, "r", self.series.dataoffset, self.axes.shape))
         if self._last is None:
             if math.prod(self.axes.shape) > self.limit:
                 raise TooLargeError(
@@ -213,13 +246,43 @@ def open_tiff(path: str) -> Any:
     try:
         if len(file.pages) > MAX_PAGES:
             raise TooLargeError(f"{path} has {len(file.pages)} pages, limit {MAX_PAGES}")
+        _check_chain(path, file)
         return file
-    except TooLargeError:
+    except InputError:
         file.close()
         raise
     except Exception as error:
         file.close()
         raise InputError(f"{path}: its pages cannot be followed: {error}", code="truncated") from None
+
+
+def _check_chain(path: str, file: Any) -> None:
+    """Raise when the chain of pages, or the description of the first, leads out of the file.
+
+    tifffile takes the page before for the last one, and leaves the description out: a stack would become one plane.
+    """
+    size, form = file.filehandle.size, file.tiff
+    last = file.pages[len(file.pages) - 1]
+    told = _entries(file, last)[-form.offsetsize :]
+    follows = struct.unpack(form.offsetformat, told)[0] if len(told) == form.offsetsize else size
+    if follows >= size:
+        raise truncated(path, f"page {len(file.pages)}", max(follows, size + 1), size)
+    codes = [entry[0] for entry in struct.iter_unpack(f"{form.byteorder}H{form.tagsize - 2}x", _tags(file))]
+    if 270 in codes and 270 not in file.pages.first.tags:
+        raise truncated(path, "the description of page 0", size + 1, size)
+
+
+def _entries(file: Any, page: Any) -> bytes:
+    """The tags of a page as they lie in the file, and the place of the page that follows."""
+    form, handle = file.tiff, file.filehandle
+    handle.seek(page.offset)
+    (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+    return bytes(handle.read(tags * form.tagsize + form.offsetsize))
+
+
+def _tags(file: Any) -> bytes:
+    entries = _entries(file, file.pages.first)
+    return entries[: len(entries) // file.tiff.tagsize * file.tiff.tagsize]
 
 
 def _check_codec(path: str, frame: Any) -> None:

@@ -52,25 +52,21 @@ def copy_tiff(output: Output, path: str, words: Mapping[str, str]) -> None:
     lossy: set[str] = set()
     with tifffile.TiffFile(stack.path) as source:
         pages = list(source.pages)
-        frames = stack.series.pages
-        virtual = len(pages) < len(frames)
-        total = sum(p.nbytes for p in pages) * (len(frames) if virtual else 1) * 4 // 3
+        total = sum(p.nbytes for p in pages) * 4 // 3
         wide = output.dtype.itemsize // stack.dtype.itemsize
         big = source.is_bigtiff or total * wide > CLASSIC
         first = _first(output, stack, source, words)
         with tifffile.TiffWriter(path, bigtiff=big, byteorder=source.byteorder) as file:
-            for number, page in enumerate(frames if virtual else pages):
-                _write(file, roles, page, pages[0] if virtual else page, first if number == 0 else {}, output, lossy)
+            for number, page in enumerate(pages):
+                _write(file, roles, page, first if number == 0 else {}, output, lossy)
     for name in sorted(lossy):
         warn(f"{stack.path} came {name}-compressed and is written deflate, without loss", "lossless")
 
 
-def _write(
-    file: Any, roles: _Roles, page: Any, model: Any, first: dict[str, Any], output: Output, lossy: set[str]
-) -> None:
-    subs = list(model.pages) if model.pages is not None and model is page else []
+def _write(file: Any, roles: _Roles, page: Any, first: dict[str, Any], output: Output, lossy: set[str]) -> None:
+    subs = [] if page.pages is None else list(page.pages)
     whole = roles.array(page)
-    file.write(whole, subifds=len(subs) or None, **_settings(model, whole, output, lossy), **_described(model, first))
+    file.write(whole, subifds=len(subs) or None, **_settings(page, whole, output, lossy), **_described(page, first))
     for sub in subs:
         small = roles.array(sub)
         file.write(small, **_settings(sub, small, output, lossy), **_described(sub, {}))
@@ -162,7 +158,8 @@ class _Roles:
         self._levels = list(stack.series.levels)
         for level, series in enumerate(self._levels):
             for number, page in enumerate(series.pages):
-                self._places.setdefault(_key(page), (level, number))
+                if page is not None:
+                    self._places.setdefault(_key(page), (level, number))
         self._axes = [_level_axes(stack.page_axes, series.keyframe) for series in self._levels]
         self._ladder = Ladder([axes.inside[3:] for axes in self._axes])
         self._held: dict[int, list[Plane]] = {}
