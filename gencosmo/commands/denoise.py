@@ -10,7 +10,7 @@ from gencosmo.commands.reading import parse_camera
 from gencosmo.commands.runs import Run, Task, run_files
 from gencosmo.errors import UsageError
 from gencosmo.io.camera import Camera
-from gencosmo.io.registry import named_format
+from gencosmo.io.registry import kind_of
 
 __all__ = ["Run", "camera_for", "run_denoise"]
 
@@ -35,8 +35,7 @@ def camera_for(
     """
     if noise is not None or gain is not None or told:
         return parse_camera(noise, gain, offset, read_noise)
-    formats = [named_format(path) for path in inputs]
-    planes = {found is None or found.name == "fits" for found in formats}
+    planes = {kind_of(path) in (None, "fits") for path in inputs}
     if len(planes) > 1:
         raise UsageError(
             "FITS files and stacks are denoised together, and nothing is said about their noise",

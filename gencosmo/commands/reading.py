@@ -14,7 +14,7 @@ from gencosmo.io.fits import ReadOptions
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.hdus import Limits
 from gencosmo.io.ngff import check_version
-from gencosmo.io.registry import named_format
+from gencosmo.io.registry import kind_of
 from gencosmo.io.stack_options import StackRead, StackWrite
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "write_options",
 ]
 
-PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells"}
+PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells", "bioio": "cells"}
 """The prior for each file format when none is named."""
 SCENES = {"sky": "sky-scenes"}
 """What takes a prior's place for the scene behind a point-spread function (decision 0018)."""
@@ -44,8 +44,7 @@ def prior_for(inputs: Iterable[str], prior: str, *, scenes: bool = False) -> str
     """
     if prior != "auto":
         return prior
-    formats = [named_format(path) for path in inputs]
-    names = {PRIORS[file.name] if file is not None else "sky" for file in formats}
+    names = {PRIORS[kind_of(path) or "fits"] for path in inputs}
     if len(names) > 1:
         raise UsageError(
             f"the inputs are of formats with different priors: {', '.join(sorted(names))}",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gencosmo.io.session import Session
     from gencosmo.result import Result
 
-__all__ = ["FORMATS", "Format", "format_of", "named_format", "open_session", "output_name", "read", "write"]
+__all__ = ["FORMATS", "Format", "format_of", "kind_of", "named_format", "open_session", "output_name", "read", "write"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,15 @@ def named_format(path: str) -> Format | None:
     return next((row for row in FORMATS.values() if name.endswith(row.endings)), None)
 
 
+def kind_of(path: str) -> str | None:
+    """Return the name of an input's format, by what it holds; of a file that cannot be read by its ending, or None."""
+    try:
+        return format_of(path).name
+    except InputError:
+        row = named_format(path)
+        return None if row is None else row.name
+
+
 def _format_of_folder(path: str) -> Format:
     for row in FORMATS.values():
         if any(os.path.isfile(os.path.join(path, name)) for name in row.folder):
@@ -120,14 +129,17 @@ def open_session(path: str, options: ReadOptions) -> Session:
 
 
 def output_name(path: str) -> str:
-    """Return the base name of an input's output: `.fz` is dropped, what cannot be written as it is becomes OME-TIFF."""
+    """Return the base name of an input's output: `.fz` is dropped; of what cannot be written as it is, or under such
+    an ending, OME-TIFF or OME-Zarr.
+    """
     name = os.path.basename(path.rstrip("/" + os.sep)).removesuffix(".fz")
     row = named_format(name)
     if row is not None and row.name != "picture":
         return name
-    if row is None and (os.path.isdir(path) or not os.path.exists(path) or format_of(path).name != "bioio"):
+    kind = kind_of(path)
+    if kind in (None, "fits"):
         return name
-    return f"{os.path.splitext(name)[0]}.ome.tif"
+    return f"{name}.ome.zarr" if kind == "zarr" else f"{os.path.splitext(name)[0]}.ome.tif"
 
 
 def read(

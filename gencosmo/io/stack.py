@@ -12,7 +12,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, digits
 from gencosmo.io.axes import Axes, Plane, Section
 
-__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "size_in_um", "split_name"]
+__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "size_in_um", "split_name", "with_others"]
 
 LARGEST = 1 << 33
 """Pixels of the largest plane that is accepted; work on it is done in blocks."""
@@ -176,6 +176,15 @@ def size_in_um(value: Any, unit: str | None, axis: str) -> tuple[float | None, t
     if not (math.isfinite(size) and 1e-5 <= size <= 1e5):
         return None, (("pixel_size", f"pixel size {axis} = {value} {unit or 'µm'} is absurd and taken as unknown"),)
     return size, ()
+
+
+def with_others(details: Details, path: str, others: Sequence[str]) -> Details:
+    """Add the doubt whether the first image of a file was meant, when it holds others."""
+    if not others:
+        return details
+    named = ", ".join(others[:4]) + (", ..." if len(others) > 4 else "")
+    text = f"{path} holds {len(others) + 1} images, this is the first; the others stay as they are: --hdu {named}"
+    return replace(details, doubts=(*details.doubts, ("several_images", text)))
 
 
 def split_name(text: str) -> tuple[str, str | None]:

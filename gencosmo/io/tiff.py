@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
 from gencosmo.io.axes import Axes, Plane, Section, parse_axes
 from gencosmo.io.ome_xml import ome_details, parse_ome
-from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated
+from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated, with_others
 
 __all__ = ["TiffStack", "open_tiff", "page_array"]
 
@@ -54,6 +54,8 @@ class TiffStack(Stack):
             self._check_bytes()
             self.axes = parse_axes(self.series.axes, self.series.shape, asked=axes, where=self.path)
             self.details = self._details()
+            if image is None:
+                self.details = with_others(self.details, self.path, [str(n) for n in self._others()])
             self._inner = self._page_axes(tuple(n for n in frame.shape if n != 1) or (1,))
         except BaseException:
             self.file.close()
@@ -91,6 +93,13 @@ class TiffStack(Stack):
         if chosen.kind != "imagej" and isinstance(told, int) and told > len(self.file.pages):
             raise truncated(self.path, f"ImageJ stack of {told}", told * chosen.keyframe.nbytes, self._size())
         return int(text), chosen
+
+    def _others(self) -> list[int]:
+        """Other series of this file with planes of that size or larger: no thumbnails, labels of slides, overviews."""
+        planes = [
+            math.prod(dict(zip(one.axes, one.shape, strict=True)).get(a, 1) for a in "YX") for one in self.file.series
+        ]
+        return [n for n, pixels in enumerate(planes) if n != self.number and 2 * pixels >= planes[self.number]]
 
     def _size(self) -> int:
         return os.path.getsize(self.path)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
 from gencosmo.io.axes import Plane, Section, parse_axes
-from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um
+from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, with_others
 
 __all__ = ["ZarrStack", "multiscales_of", "open_array", "plate_images", "read_attributes", "zarr_package"]
 
@@ -68,6 +68,8 @@ class ZarrStack(Stack):
                 hint="raise --max-pixels if the file is sound and the memory suffices",
             )
         self.details = _details(attributes, scales, self._full)
+        if image is None and self.group:
+            self.details = with_others(self.details, self.path, _collection(self.path)[1:])
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -183,6 +185,12 @@ def _image_group(path: str, asked: str | None) -> str:
     if node == "array":
         return ""
     raise InputError(f"{path} has no multiscales image at its root", code="no_image", hint=_images(path))
+
+
+def _collection(path: str) -> list[str]:
+    """The images `0`, `1`, ... of a collection (bioformats2raw)."""
+    names = [name for name in os.listdir(path) if name.isdigit() and os.path.isdir(os.path.join(path, name))]
+    return sorted(names, key=int)
 
 
 def plate_images(path: str) -> list[str] | None:
