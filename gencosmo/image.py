@@ -305,11 +305,16 @@ def _split_values(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.
     bad = ~np.isfinite(data)
     if not bad.any():
         return data, None
+    infinite = int(np.count_nonzero(np.isinf(array)))
+    beyond = int(np.count_nonzero(np.isinf(data))) - infinite
     if bad.all():
-        raise InputError("image has no finite pixel", code="no_signal")
-    infinite = int(np.count_nonzero(np.isinf(data)))
+        text = "no pixel is within 3.4e38, the range of float32" if beyond else "image has no finite pixel"
+        raise InputError(text, code="no_signal", hint="give the image in other units" if beyond else None)
     if infinite:
         warnings.warn(GencosmoWarning(f"{infinite} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
+    if beyond:
+        text = f"{beyond} pixels beyond 3.4e38, the range of float32, treated as masked"
+        warnings.warn(GencosmoWarning(text, code="non_finite"), stacklevel=4)
     data[bad] = 0
     return data, np.where(bad, np.uint32(bits("NO_DATA")), np.uint32(0))
 

@@ -87,8 +87,9 @@ def rounding(plane: Float, good: NDArray[np.bool_]) -> float:
 def neighbour_noise(plane: Float, good: NDArray[np.bool_]) -> tuple[float, bool]:
     """Noise from the differences of neighbours, and whether it is only the step of a digitiser that has swallowed it.
 
-    0.0 where nothing tells of it.
+    0.0 where nothing tells of it. Measured on the rows that :func:`measure_scaling` looks at.
     """
+    plane, good = _thin(plane, good)
     noise = difference_noise(plane, good)
     coarse = noise <= rounding(plane, good)
     return (digitiser_step(plane, good) if coarse else noise), coarse
@@ -142,7 +143,7 @@ def measure_scaling(plane: Float, good: NDArray[np.bool_], ivar: Float | None = 
         known = ivar[good & (ivar > 0)]
         noise = float(1 / np.sqrt(np.median(known))) if known.size else 0.0
     else:
-        noise, _ = neighbour_noise(*_thin(plane, good))
+        noise, _ = neighbour_noise(plane, good)
     some, ok = _thin(plane, good)
     values = some[ok].astype(np.float64)
     if values.size == 0:

@@ -55,6 +55,21 @@ def test_nothing_finite():
         as_image(np.full((9, 9), np.nan))
 
 
+def test_what_float32_cannot_hold_is_told_as_such():
+    array = PLANE.astype(np.float64)
+    array[1, :3], array[2, 0] = 1e300, np.inf
+    with pytest.warns(GencosmoWarning) as caught:
+        image = as_image(array)
+    assert [str(one.message) for one in caught] == [
+        "1 infinite pixels treated as masked",
+        "3 pixels beyond 3.4e38, the range of float32, treated as masked",
+    ]
+    assert image.mask.sum() == 4
+    with pytest.raises(InputError, match="the range of float32") as refused:
+        as_image(np.full((9, 9), 1e300))
+    assert refused.value.code == "no_signal" and refused.value.hint == "give the image in other units"
+
+
 def test_transposed_mask_says_so():
     with pytest.raises(InputError) as caught:
         as_image(PLANE, mask=np.zeros(PLANE.shape[::-1], bool))

@@ -28,6 +28,7 @@ from gencosmo.windows import Canvas
 __all__ = [
     "BARE",
     "KNOWN",
+    "LEAST_SCORED",
     "LEVELS",
     "VIEWS",
     "Evidence",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,11 @@ from gencosmo.anomaly.passes import SCALES, Scale
 from gencosmo.anomaly.predictive import STEPS, Predictive
 from gencosmo.anomaly.views import Evidence, Look, Raw, evidence_of, look, own_widths
 from gencosmo.anomaly.widths import LEAST_PIXELS, widths_of_card
-from gencosmo.errors import Cancelled, UsageError
+from gencosmo.errors import Cancelled, GencosmoWarning, UsageError
 from gencosmo.image import Image, as_image
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.result import TARGETS, Result
+from gencosmo.scaling import neighbour_noise
 from gencosmo.tasks.detector import AnomalyDetector, TileScores
 from gencosmo.tasks.evidence import Laid, denoiser_of, lay_out, nuisances_of
 
@@ -130,6 +132,8 @@ def score(
     asked = as_image(image, mask, ivar)
     how, denoiser = _how(detector, prior, target, tuple(scales), tile, device)
     how = replace(how, family=family, parameter=parameter)
+    if detector is None and asked.ivar is None and hasattr(denoiser, "card"):
+        _warn_of_steps(asked)
     start = time.perf_counter()
     laid = lay_out([asked], denoiser, how.world, seed)
     watch = _watch(progress, cancel)
@@ -158,6 +162,24 @@ def _how(
     if detector.calibration is None:
         raise UsageError("the detector has seen no normals", code="not_fitted", hint="call fit() first")
     return detector.how, denoiser_of(detector.prior, device)
+
+
+def _warn_of_steps(image: Image) -> None:
+    """Warn where deviations mean little: in planes whose noise a digitiser has swallowed."""
+    for channel, plane in enumerate(image.data):
+        good = ~image.mask[channel]
+        step, coarse = neighbour_noise(plane, good)
+        if not coarse or not good.any():
+            continue
+        if np.ptp(plane[good]) == 0:
+            text = f"all pixels of channel {channel} have the value {plane[good][0]:g} (as float32): nothing stands out"
+            warnings.warn(GencosmoWarning(text, code="constant"), stacklevel=3)
+            continue
+        text = (
+            f"most neighbours in channel {channel} are equal, and others differ by {step:.3g}: the noise is unknown, "
+            "and nominal p-values mean nothing (a detector fitted on normals tells what is usual)"
+        )
+        warnings.warn(GencosmoWarning(text, code="coarse"), stacklevel=3)
 
 
 def _watch(progress: Progress | None, cancel: threading.Event | None) -> Progress:

@@ -19,6 +19,7 @@ from gencosmo.anomaly.staged import STAGED, suited
 from gencosmo.anomaly.store import load_calibration, save_calibration
 from gencosmo.anomaly.views import (
     KNOWN,
+    LEAST_SCORED,
     LEVELS,
     VIEWS,
     Evidence,
@@ -199,6 +200,7 @@ class AnomalyDetector:
         found = []
         for number in range(int(sample.group.max(initial=-1)) + 1):
             found.append(tile_scores(sample, judged, sample.group == number))
+        _warn_of_unscored(found)
         return found
 
     def of_normals(self) -> tuple[Array, Array, dict[str, Array]]:
@@ -229,7 +231,9 @@ class AnomalyDetector:
         calibration = self._fitted()
         evidence = [evidence_of(raw, calibration.widths, self.how.views) for raw in raws]
         sample = Sample.of(evidence, [(0, k) for k in range(len(evidence))], nuisances)
-        return tile_scores(sample, calibration.judge(sample), np.ones(len(sample.group), np.bool_)), evidence
+        found = tile_scores(sample, calibration.judge(sample), np.ones(len(sample.group), np.bool_))
+        _warn_of_unscored([found])
+        return found, evidence
 
     def score_samples(self, images: Iterable[Any], *, nuisances: Any = None) -> Array:
         """Minus the combined score of each image's most abnormal tile (n,): lower = more abnormal."""
@@ -245,8 +249,8 @@ class AnomalyDetector:
         return np.log10(np.maximum(p, 1e-300) / self.alpha)
 
     def predict(self, images: Iterable[Any], *, nuisances: Any = None) -> NDArray[np.int64]:
-        """-1 abnormal, 1 normal (n,)."""
-        return np.where(self.decision_function(images, nuisances=nuisances) <= 0, -1, 1)
+        """-1 abnormal, 1 normal (n,); -1 too for an image that could not be scored, of which a warning tells."""
+        return np.where(self.decision_function(images, nuisances=nuisances) > 0, 1, -1)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted detector: arrays as safetensors, options as JSON in its header; nothing executable."""
@@ -345,6 +349,17 @@ class _Table:
     raws: list[Raw]
     plane_of: list[tuple[int, int]]
     nuisances: Array
+
+
+def _warn_of_unscored(found: Sequence[TileScores]) -> None:
+    """Warn of images whose every score is NaN."""
+    bare = [number for number, one in enumerate(found) if not np.isfinite(one.score).any()]
+    if bare:
+        text = (
+            f"{len(bare)} of {len(found)} images have no score (the first: number {bare[0]}): a tile needs "
+            f"{LEAST_SCORED:.0%} of its pixels unmasked"
+        )
+        warnings.warn(GencosmoWarning(text, code="not_scored"), stacklevel=3)
 
 
 def _groups_of(groups: Any, count: int) -> NDArray[np.int64]:

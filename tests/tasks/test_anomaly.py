@@ -168,7 +168,8 @@ def test_constant_tiles_are_scored_or_refused(value: float, detector: AnomalyDet
     flat = np.full((SIDE, SIDE), value, np.float32)
     found = detector.evaluate([flat])[0]
     assert np.isfinite(found.score).all() and found.outside.dtype == bool
-    result = score(np.full((24, 24), value, np.float32), device="cpu", scales=FAST["scales"])
+    with pytest.warns(GencosmoWarning, match=f"all pixels of channel 0 have the value {value:g}"):
+        result = score(np.full((24, 24), value, np.float32), device="cpu", scales=FAST["scales"])
     assert result.anomaly_score is not None and np.isfinite(result.anomaly_score)
 
 
@@ -209,7 +210,8 @@ def test_images_of_one_group_are_never_judged_by_each_other() -> None:
 def test_hardly_scored_tiles_have_no_score(detector: AnomalyDetector) -> None:
     image = draws(1)[0]
     image[:13] = np.nan
-    found = detector.evaluate([image])[0]
+    with pytest.warns(GencosmoWarning, match="1 of 1 images have no score"):
+        found = detector.evaluate([image])[0]
     assert np.isnan(found.score).all() and np.isnan(found.p_value).all()
     assert math.isnan(found.image_score()[1])
 
@@ -259,3 +261,23 @@ def test_the_shipped_prior_has_all_views() -> None:
     assert set(found[1].margins) == set(found[1].views)
     assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "objects", "like streak", "like pair"}
     assert found[1].score[0] > found[0].score[0]
+
+
+def test_what_cannot_be_scored_is_told_and_not_called_normal(detector: AnomalyDetector) -> None:
+    bare = draws(1, seed=700)[0]
+    bare[2:] = np.nan
+    with pytest.warns(GencosmoWarning, match="1 of 2 images have no score .the first: number 1.: a tile needs 40%"):
+        assert detector.predict([draws(1, seed=701)[0], bare]).tolist() == [1, -1]
+    with pytest.warns(GencosmoWarning, match="1 of 1 images"):
+        assert math.isnan(score(bare, detector=detector).p_value or 0.0)
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [((0.0, 1.0), "others differ by 1"), ((-2.0, 6.0), "others differ by 8")],
+)
+def test_a_trained_prior_says_when_the_noise_is_lost(levels: tuple[float, float], told: str) -> None:
+    few = np.random.default_rng(3).random((24, 24)) > 0.95
+    with pytest.warns(GencosmoWarning, match=told):
+        result = score(np.where(few, levels[1], levels[0]), device="cpu", scales=FAST["scales"])
+    assert np.isfinite(result.anomaly_map).all() and result.p_value is not None and 0 <= result.p_value <= 1
