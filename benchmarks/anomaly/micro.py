@@ -6,8 +6,9 @@ Tiles of 64 pixels of frames that trained no prior: squares of 128 pixels in a c
 the null and the injections. Everybody is fitted on the same normals and judged by the same null.
 
 ``--small 16`` asks how well `rank` orders a small plate instead: of so many tiles one is injected, and its place is
-told, by the detector's own order and by the order for small sets (`gencosmo.tasks.among`). For choosing between the
-two ``--fields fly`` is there: its images trained the prior `cells`, and test nothing else.
+told, by the detector's own order and by the order for small sets (`gencosmo.tasks.among`).
+
+``fly``, ``illum``, ``track1`` and ``human`` are there to choose by: they trained the prior `cells`, and test nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.anomaly.compare import draw, measured, merge, show
-from benchmarks.anomaly.kept import weights_of
+from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import micro_frames
@@ -31,6 +32,9 @@ FIELDS = {
     "puncta": ("test", "cp_coloc", "ilastik_nuclei"),
     "electron": ("test", "isbi_em", "ilastik_nuclei"),
     "fly": ("train", "cp_fly", "cp_human"),
+    "illum": ("train", "cp_illum", "bbbc007"),
+    "track1": ("train", "cp_track1", "cp_human"),
+    "human": ("train", "cp_human", "cp_fly"),
 }
 """Side of the split, group, and the group whose cells are foreign."""
 TILE, BLOCK = 64, 128
@@ -62,8 +66,6 @@ def kinds_of(side: str, other: str) -> dict[str, Callable[[np.random.Generator, 
 
 def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     """All methods and kinds on one field."""
-    import gencosmo
-
     side, group, other = FIELDS[name]
     rng = np.random.default_rng(11)
     left, right = tiles_of(side, group)
@@ -77,7 +79,7 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
         scorer = fit(normals)
         scores = {kind: scorer(tiles) for kind, tiles in sets.items()}
         rows[rival] = {kind: measured(rng, scores["null"], scores[kind]) for kind in kinds}
-    detector = gencosmo.AnomalyDetector("cells", device="cpu").fit(list(normals.astype(np.float32)))
+    detector = KeptDetector(given.keep, prior="cells", device="cpu").fit(list(normals.astype(np.float32)))
     ours = {kind: detector.evaluate(list(tiles.astype(np.float32))) for kind, tiles in sets.items()}
     found = {"gencosmo": {kind: np.array([t.score[0] for t in tiles]) for kind, tiles in ours.items()}}
     for view in ours["null"][0].views:
@@ -139,6 +141,7 @@ def main() -> None:
     parser.add_argument("--null", type=int, default=100)
     parser.add_argument("--each", type=int, default=20)
     parser.add_argument("--small", type=int, help="order small sets of so many tiles instead")
+    parser.add_argument("--keep", type=Path, help="folder for what the passes left, to resume from")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
