@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from gencosmo.errors import InputError
-from gencosmo.io.stack import Details, size_in_um
+from gencosmo.io.stack import Details, in_seconds, size_in_um
 
 __all__ = ["OME_TYPES", "edited_ome", "ome_details", "parse_ome"]
 
@@ -62,17 +62,26 @@ def ome_details(root: ElementTree.Element, number: int) -> Details:
         sizes[axis.lower()], more = size_in_um(told, unit, axis)
         doubts += more
     names = tuple(channel.get("Name") or "" for channel in pixels.findall(f"{space}Channel"))
-    bits, step = pixels.get("SignificantBits") or "", pixels.get("TimeIncrement") or ""
+    bits, step = pixels.get("SignificantBits") or "", pixels.get("TimeIncrement")
+    colors = tuple(_color(channel.get("Color")) for channel in pixels.findall(f"{space}Channel"))
     return Details(
         x=sizes.get("x"),
         y=sizes.get("y"),
         z=sizes.get("z"),
-        time_step=float(step) if re.fullmatch(r"\d+(\.\d*)?([eE][-+]?\d+)?", step) else None,
+        time_step=in_seconds(step, pixels.get("TimeIncrementUnit")),
         channel_names=names,
+        channel_colors=colors if any(colors) else (),
         significant_bits=int(bits) if bits.isdigit() else None,
         name=images[number].get("Name") or "",
         doubts=doubts,
     )
+
+
+def _color(told: str | None) -> str:
+    """Red, green and blue of a signed 32-bit RGBA, as RRGGBB."""
+    if not re.fullmatch(r"-?\d{1,10}", told or ""):
+        return ""
+    return f"{(int(told or 0) & 0xFFFFFFFF) >> 8:06X}"
 
 
 def edited_ome(

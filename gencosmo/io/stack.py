@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, digits
 from gencosmo.io.axes import Axes, Plane, Section
 
-__all__ = ["LARGEST", "Content", "Details", "Stack", "check_dtype", "size_in_um", "split_name", "with_others"]
+__all__ = [
+    "LARGEST",
+    "Content",
+    "Details",
+    "Stack",
+    "check_dtype",
+    "in_seconds",
+    "size_in_um",
+    "split_name",
+    "with_others",
+]
 
 LARGEST = 1 << 33
 """Pixels of the largest plane that is accepted; work on it is done in blocks."""
@@ -32,6 +42,12 @@ _UNITS = {
     "in": 25400.0, "inch": 25400.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "micrometer": 1.0,
     "micrometre": 1.0, "millimeter": 1e3, "millimetre": 1e3, "nanometer": 1e-3, "nanometre": 1e-3, "meter": 1e6,
     "metre": 1e6, "centimeter": 1e4, "centimetre": 1e4, "angstrom": 1e-4,
+}  # fmt: skip
+
+_TIMES = {
+    "ns": 1e-9, "µs": 1e-6, "μs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0,
+    "nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0,
+    "day": 86400.0, "sec": 1.0, "seconds": 1.0,
 }  # fmt: skip
 
 
@@ -44,6 +60,8 @@ class Details:
     z: float | None = None
     time_step: float | None = None
     channel_names: tuple[str, ...] = ()
+    channel_colors: tuple[str, ...] = ()
+    """In which viewers show them, as RRGGBB; "" where that is not known."""
     significant_bits: int | None = None
     name: str = ""
     doubts: tuple[tuple[str, str], ...] = field(default=())
@@ -176,6 +194,16 @@ def size_in_um(value: Any, unit: str | None, axis: str) -> tuple[float | None, t
     if not (math.isfinite(size) and 1e-5 <= size <= 1e5):
         return None, (("pixel_size", f"pixel size {axis} = {value} {unit or 'µm'} is absurd and taken as unknown"),)
     return size, ()
+
+
+def in_seconds(value: Any, unit: str | None) -> float | None:
+    """Return a time step in seconds, None when it is absent, absurd or in a unit that is none of time."""
+    factor = _TIMES.get((unit or "s").strip())
+    try:
+        found = float(value) * (factor or math.nan)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) and found > 0 else None
 
 
 def with_others(details: Details, path: str, others: Sequence[str]) -> Details:

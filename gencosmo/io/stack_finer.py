@@ -111,12 +111,13 @@ class FinerStack:
 
 
 def _finer_details(details: Details, scale: tuple[int, int], channels: Sequence[int]) -> Details:
-    names = details.channel_names
+    names, colors = details.channel_names, details.channel_colors
     return replace(
         details,
         x=None if details.x is None else details.x / scale[1],
         y=None if details.y is None else details.y / scale[0],
         channel_names=tuple(names[c] for c in channels) if channels and max(channels) < len(names) else (),
+        channel_colors=tuple(colors[c] for c in channels) if channels and max(channels) < len(colors) else (),
         significant_bits=None,
     )
 

@@ -150,6 +150,12 @@ def _pieces(
                 yield np.pad(part, short + [(0, 0)] * (part.ndim - 2))
 
 
+def _rgba(color: str) -> int:
+    """As OME has it: opaque RGBA in a signed 32-bit integer."""
+    told = int(color, 16) << 8 | 0xFF
+    return told - (1 << 32) if told >= 1 << 31 else told
+
+
 def metadata_of(
     letters: str, counts: tuple[int, ...], details: Details, name: str, words: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -163,6 +169,8 @@ def metadata_of(
     channels = counts[letters.index("C")] if "C" in letters else 1
     if len(details.channel_names) == channels and any(details.channel_names):
         found["Channel"] = {"Name": list(details.channel_names)}
+    if len(details.channel_colors) == channels and all(details.channel_colors):
+        found.setdefault("Channel", {})["Color"] = [_rgba(color) for color in details.channel_colors]
     if name or details.name:
         found["Name"] = name or details.name
     if words:

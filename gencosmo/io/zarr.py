@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
 from gencosmo.io.axes import Plane, Section, parse_axes
-from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, with_others
+from gencosmo.io.ngff import Step, steps_of_image
+from gencosmo.io.stack import Details, Stack, check_dtype, in_seconds, size_in_um, with_others
 
 __all__ = ["ZarrStack", "multiscales_of", "open_array", "plate_images", "read_attributes", "zarr_package"]
 
@@ -40,6 +42,8 @@ class ZarrStack(Stack):
         Paths of its arrays from full size down, below `group`.
     version : str
         NGFF version; "" for a bare array.
+    steps : mapping
+        Letter to `Step`: sizes, places and units of its axes as it says them.
     """
 
     def __init__(self, path: str, axes: str | None, image: str | int | None, limit: int, mask: bool = False) -> None:
@@ -67,7 +71,9 @@ class ZarrStack(Stack):
                 f"{self.path}: one chunk unpacks to {math.prod(chunk):.2g} values, limit {limit:.2g}",
                 hint="raise --max-pixels if the file is sound and the memory suffices",
             )
-        self.details = _details(attributes, scales, self._full)
+        told_steps = {} if scales is None else steps_of_image(scales, self._full)
+        self.details = _details(attributes, scales, told_steps, self._full)
+        self.steps = _sound(told_steps, self.details)
         if image is None and self.group:
             self.details = with_others(self.details, self.path, _collection(self.path)[1:])
 
@@ -235,6 +241,13 @@ def _images(path: str) -> str:
     )
 
 
+def _sound(steps: Mapping[str, Step], details: Details) -> dict[str, Step]:
+    """Leave out what is no size, and the lengths that were told to be absurd."""
+    sizes = {"X": details.x, "Y": details.y, "Z": details.z}
+    known = {letter for letter, one in steps.items() if not one.unit or sizes.get(letter, 1.0) is not None}
+    return {letter: one for letter, one in steps.items() if letter in known and 0 < one.scale < math.inf}
+
+
 def _letters(scales: Mapping[str, Any], ndim: int) -> str:
     rows = scales.get("axes")
     if not isinstance(rows, list):
@@ -244,36 +257,31 @@ def _letters(scales: Mapping[str, Any], ndim: int) -> str:
     return letters if len(letters) == ndim else "Q" * ndim
 
 
-def _details(attributes: Mapping[str, Any], scales: Mapping[str, Any] | None, letters: str) -> Details:
+def _details(
+    attributes: Mapping[str, Any], scales: Mapping[str, Any] | None, steps: Mapping[str, Step], letters: str
+) -> Details:
     if scales is None:
         return Details()
-    factors = np.ones(len(letters))
-    for row in (scales, scales["datasets"][0]):
-        for step in row.get("coordinateTransformations") or []:
-            told = step.get("scale") if isinstance(step, dict) else None
-            if isinstance(told, list):  # one of another length says nothing about any axis
-                numbers = [v if isinstance(v, (int, float)) else math.nan for v in told]
-                factors = factors * (np.array(numbers) if len(told) == len(letters) else math.nan)
-    units = [row.get("unit") if isinstance(row, dict) else None for row in scales.get("axes") or []]
+    rows = scales.get("axes") or []
+    units = {letter: row.get("unit") for letter, row in zip(letters, rows, strict=False) if isinstance(row, dict)}
     sizes: dict[str, float | None] = {}
     doubts: tuple[tuple[str, str], ...] = ()
-    step_seconds = None
-    for letter, factor, unit in zip(letters, factors, units, strict=False):
-        if letter in "XYZ" and unit:
-            sizes[letter.lower()], more = size_in_um(float(factor), str(unit), letter)
-            doubts += more
-        elif letter == "T" and unit == "second":
-            step_seconds = float(factor)
+    for letter in (letter for letter in letters if letter in "XYZ" and units.get(letter)):
+        step = steps.get(letter, Step(math.nan))
+        sizes[letter.lower()], more = size_in_um(step.scale, str(units[letter]), letter)
+        doubts += more
     words = attributes.get("ome", attributes)
     shown = words.get("omero") if isinstance(words, dict) else None
-    rows = shown.get("channels") if isinstance(shown, dict) else None
-    names = tuple(str(row.get("label", "")) for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+    told = shown.get("channels") if isinstance(shown, dict) else None
+    channels = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    colors = [str(row.get("color", "")).lstrip("#")[:6].upper() for row in channels]
     return Details(
         x=sizes.get("x"),
         y=sizes.get("y"),
         z=sizes.get("z"),
-        time_step=step_seconds,
-        channel_names=names,
+        time_step=in_seconds(steps["T"].scale, steps["T"].unit) if "T" in steps and steps["T"].unit else None,
+        channel_names=tuple(str(row.get("label", "")) for row in channels),
+        channel_colors=tuple(color if re.fullmatch("[0-9A-F]{6}", color) else "" for color in colors),
         name=str(scales.get("name") or ""),
         doubts=doubts,
     )

@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -22,10 +23,18 @@ from numpy.typing import NDArray
 from gencosmo.errors import InputError
 from gencosmo.io.axes import ORDER, Plane, Section
 from gencosmo.io.levels import Ladder, halve, level_sizes
-from gencosmo.io.ngff import VERSIONS, attributes_of_image, edit_attributes, multiscales, show_channels
+from gencosmo.io.ngff import (
+    VERSIONS,
+    attributes_of_image,
+    edit_attributes,
+    multiscales,
+    show_channels,
+    steps_of_details,
+)
 from gencosmo.io.painted import Output
 from gencosmo.io.stack import Details
 from gencosmo.io.zarr import ZarrStack, multiscales_of, read_attributes, zarr_package
+from gencosmo.io.zarr_labels import carry_labels, list_label
 
 __all__ = ["copy_zarr", "new_zarr", "write_arrays"]
 
@@ -84,20 +93,31 @@ def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) 
     counts = dict(zip(ORDER, (t, c, z, height, width), strict=True))
     sizes = [(height, width), *level_sizes(height, width, 512)]
     shapes = [tuple({**counts, "Y": h, "X": w}[a] for a in letters) for h, w in sizes]
-    kept, entry = _kept(stack), multiscales(letters, sizes, stack.details, version=version, name=stack.details.name)
-    names = stack.details.channel_names if len(stack.details.channel_names) == c else ()
+    own = isinstance(stack, ZarrStack) and stack.kind == "ome-zarr"
+    steps = stack.steps if isinstance(stack, ZarrStack) and own else steps_of_details(stack.details)
+    kept, entry = _kept(stack), multiscales(letters, sizes, steps, version=version, name=stack.details.name)
     root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
     root.attrs.update(attributes_of_image(entry, version, kept=kept))
     arrays = [_create(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
     _pyramid(arrays, sizes, letters, list(stack.axes.planes()), output.read)
-    if names and "omero" not in kept:
+    shown = stack.details if stack.axes.samples == 1 else _of_samples(stack.details, c)
+    if c in (len(shown.channel_names), len(shown.channel_colors)) and "omero" not in kept:
         whole = (slice(None), slice(None))
         smallest = [np.asarray(arrays[-1][_place(letters, Plane(0, n, z // 2), whole)]) for n in range(c)]
-        show_channels(path, version, names, smallest)
+        show_channels(path, version, shown, smallest)
+    if isinstance(stack, ZarrStack):
+        carry_labels(stack, path, version)
     if output.repairs.count(output.planes):
         paths = [str(n) for n in range(len(sizes))]
         _layers(output, path, entry, paths, shapes, Ladder(sizes), version, letters)
     _remember(path, words)
+
+
+def _of_samples(details: Details, count: int) -> Details:
+    """Names and colours of the samples of RGB, which are channels here."""
+    if count != 3:
+        return details
+    return replace(details, channel_names=("red", "green", "blue"), channel_colors=("FF0000", "00FF00", "0000FF"))
 
 
 def _pyramid(
@@ -198,7 +218,7 @@ def _layers(
             read = _field(output, name, dtype)
             _pyramid(arrays, ladder.sizes, letters, output.planes, read)
         if label:
-            _list_label(folder, place.rpartition("/")[2], number)
+            list_label(folder, place.rpartition("/")[2], number)
     if output.drawn:
         _samples(output, parent, entry, paths, shapes, ladder.sizes, number, letters)
 
@@ -233,16 +253,6 @@ def _samples(
 
 def _is_v2(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, ".zgroup"))
-
-
-def _list_label(folder: str, name: str, version: str) -> None:
-    def change(words: dict[str, Any]) -> None:
-        if version != "0.4":
-            words = words.setdefault("ome", {})
-            words.setdefault("version", version)
-        words["labels"] = [*(one for one in words.get("labels", []) if one != name), name]
-
-    edit_attributes(os.path.join(folder, "labels"), change)
 
 
 def _remember(folder: str, words: Mapping[str, str]) -> None:
@@ -323,7 +333,7 @@ def write_arrays(
     for name, values in [("", array), *((f"gcm_{name}", values) for name, values in others)]:
         group = root.create_group(name) if name else root
         sizes = [tuple(values.shape[1:]), *level_sizes(values.shape[1], values.shape[2], 512)]
-        entry = multiscales("CYX", sizes, details, version=version, name=name)
+        entry = multiscales("CYX", sizes, steps_of_details(details), version=version, name=name)
         group.attrs.update(attributes_of_image(entry, version))
         for level, (height, width) in enumerate(sizes):
             stored = _create(group, str(level), (values.shape[0], height, width), values.dtype, version, "CYX")
@@ -331,4 +341,4 @@ def write_arrays(
                 values = np.stack([halve(plane) for plane in values])
             stored[...] = values
         if names and not name:
-            show_channels(path, version, names, list(values))
+            show_channels(path, version, details, list(values))
