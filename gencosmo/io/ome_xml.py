@@ -14,9 +14,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from gencosmo.errors import InputError
+from gencosmo.io.axes import ORDER, Axes
 from gencosmo.io.stack import Details, in_seconds, size_in_um
 
-__all__ = ["OME_TYPES", "edited_ome", "ome_details", "parse_ome"]
+__all__ = ["OME_TYPES", "edited_ome", "ome_details", "parse_ome", "remade_ome"]
 
 OME_TYPES = {
     "uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "int8": "int8", "int16": "int16", "int32": "int32",
@@ -24,6 +25,8 @@ OME_TYPES = {
 }  # fmt: skip
 NAMESPACE = "gencosmo"
 _LARGEST = 64 << 20
+_OF_OTHERS = ("Image", "Plate", "Screen", "Project", "Dataset", "DatasetRef", "Folder", "BinaryOnly")
+"""What goes when one image of a document is written alone, with what only refers to several."""
 
 
 def parse_ome(text: str, where: str) -> ElementTree.Element:
@@ -42,13 +45,14 @@ def parse_ome(text: str, where: str) -> ElementTree.Element:
         raise InputError(f"{where}: its OME-XML is damaged: {error}", code="bad_header") from None
 
 
-def _space(root: ElementTree.Element) -> str:
+def space_of(root: ElementTree.Element) -> str:
+    """Return the namespace of a document, in braces; "" without one."""
     return root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
 
 
 def ome_details(root: ElementTree.Element, number: int) -> Details:
     """Return what the document says of its image `number`."""
-    space = _space(root)
+    space = space_of(root)
     images = root.findall(f"{space}Image")
     if number >= len(images):
         return Details()
@@ -111,9 +115,7 @@ def edited_ome(
         What messages call the input.
     """
     root = parse_ome(text, where)
-    space = _space(root)
-    ElementTree.register_namespace("", space.strip("{}"))
-    ElementTree.register_namespace("xsi", "http://www.w3.org/2001/XMLSchema-instance")
+    space = space_of(root)
     identity = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted(words.items())))}"
     if root.get("UUID"):
         root.set("UUID", identity)
@@ -127,6 +129,64 @@ def edited_ome(
         if pixels is not None:
             pixels.set("Type", OME_TYPES[str(dtype)])
             pixels.attrib.pop("SignificantBits", None)
+    return _finished(root, number, words)
+
+
+def remade_ome(
+    text: str, *, words: Mapping[str, str], number: int, axes: Axes, order: str, dtype: Any, pages: int, where: str
+) -> str | None:
+    """Return the document of a file that holds one image of the input's, made anew; None when it does not fit.
+
+    Parameters
+    ----------
+    text, words, number, where
+        As in `edited_ome`.
+    axes : Axes
+        Of the image as it was read; the document must give the same sizes.
+    order : str
+        T, C and Z as the pages of the new file run, the slowest first; samples of a pixel stay together.
+    dtype : dtype
+        Of the new file.
+    pages : int
+        Their number.
+    """
+    root = parse_ome(text, where)
+    space = space_of(root)
+    images = root.findall(f"{space}Image")
+    pixels = images[number].find(f"{space}Pixels") if number < len(images) else None
+    sizes = dict(zip(ORDER, axes.inside, strict=True))
+    if pixels is None or any(pixels.get(f"Size{letter}") != str(size) for letter, size in sizes.items()):
+        return None
+    for parent in (root, images[number]):
+        gone = [one for one in parent if one is not images[number] and one.tag.removeprefix(space) in _OF_OTHERS]
+        for one in gone:
+            parent.remove(one)
+    for one in [one for one in pixels if one.tag.removeprefix(space) in ("TiffData", "BinData", "MetadataOnly")]:
+        pixels.remove(one)
+    for word in ("SignificantBits", "BigEndian", "Interleaved"):
+        pixels.attrib.pop(word, None)
+    for axis in "XYZ":
+        if size_in_um(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit"), axis)[1]:
+            pixels.attrib.pop(f"PhysicalSize{axis}", None)
+            pixels.attrib.pop(f"PhysicalSize{axis}Unit", None)
+    inner = order[::-1] if "C" in order else "C" + order[::-1]
+    pixels.set("DimensionOrder", "XY" + inner + "".join(letter for letter in "ZCT" if letter not in inner))
+    pixels.set("Type", OME_TYPES[str(dtype)])
+    if axes.samples > 1:
+        pixels.set("Interleaved", "true")
+    channels = [place for place, one in enumerate(pixels) if one.tag == f"{space}Channel"]
+    data = ElementTree.Element(f"{space}TiffData", {"IFD": "0", "PlaneCount": str(pages)})
+    pixels.insert(channels[-1] + 1 if channels else 0, data)
+    root.set("UUID", f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted(words.items())))}")
+    return _finished(root, 0, words)
+
+
+def _finished(root: ElementTree.Element, number: int, words: Mapping[str, str]) -> str:
+    """Return a document as text, with provenance as an annotation of its image `number`."""
+    space = space_of(root)
+    ElementTree.register_namespace("", space.strip("{}"))
+    ElementTree.register_namespace("xsi", "http://www.w3.org/2001/XMLSchema-instance")
+    images = root.findall(f"{space}Image")
     year = re.search(r"/(\d{4})-\d\d\}", space)
     if words and number < len(images) and year and int(year[1]) >= 2015:
         _annotate(root, images[number], space, words)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,26 @@ def _tiff(output: Output, words: Mapping[str, str], count: int) -> list[tuple[st
         if isinstance(stack, TiffStack) and not asked and not made:
             warn(f"{stack.path} cannot be written as it is stored, and becomes OME-TIFF", "converted")
         compress = output.options.compress == "gzip"
-        write_ome(part, stack.axes, output.dtype, output.read, stack.details, words=words, compress=compress)
+        write_ome(
+            part, stack.axes, output.dtype, output.read, stack.details, words=words, compress=compress,
+            document=partial(_document, output, words) if isinstance(stack, TiffStack) else None,
+        )  # fmt: skip
     sides = [*_sides(output, folder, words), *_samples(output, folder, words)] if count else []
     return [*sides, (part, output.path)]
+
+
+def _document(output: Output, words: Mapping[str, str], order: str, pages: int) -> str | None:
+    """The OME-XML of the input for its image made anew: instruments, dates, places and channels stay."""
+    from gencosmo.io.ome_xml import remade_ome
+    from gencosmo.io.tiff import TiffStack
+
+    stack = output.stack
+    if not isinstance(stack, TiffStack) or stack.kind != "ome-tiff":
+        return None
+    return remade_ome(
+        stack.file.ome_metadata, words=words, number=stack.number, axes=stack.axes, order=order, dtype=output.dtype,
+        pages=pages, where=stack.path,
+    )  # fmt: skip
 
 
 def _samples(output: Output, folder: str, words: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -41,6 +41,7 @@ def write_ome(
     name: str = "",
     compress: bool = False,
     shrunk: Shrunk | None = None,
+    document: Callable[[str, int], str | None] | None = None,
 ) -> None:
     """Write an OME-TIFF.
 
@@ -62,6 +63,8 @@ def write_ome(
         Deflate.
     shrunk : callable, optional
         ``(plane, level, size)`` to the values of a smaller copy; default: means of 2x2 pixels.
+    document : callable, optional
+        ``(order, pages)``, the letters of the pages and their number, to the OME-XML, or None for a new one; default.
     """
     import tifffile
 
@@ -86,16 +89,21 @@ def write_ome(
     }
     if rgb:
         settings["planarconfig"] = "contig"
-    with tifffile.TiffWriter(path, bigtiff=total * (1.4 if sizes else 1) > CLASSIC, ome=True) as file:
+    text = None if document is None or axes.samples not in (1, 3, 4) else document(leading, len(order))
+    told = metadata_of(leading + "YX" + ("S" if rgb else ""), counts, details, name, words) if text is None else None
+    if text is not None:
+        settings["description"] = text.encode()
+    with tifffile.TiffWriter(path, bigtiff=total * (1.4 if sizes else 1) > CLASSIC, ome=text is None) as file:
         file.write(
             _pieces(order, (height, width), tile, lambda p: read(p, (slice(0, height), slice(0, width))), dtype),
             shape=(*counts, height, width, *tail),
             dtype=dtype,
             subifds=len(sizes) or None,
-            metadata=metadata_of(leading + "YX" + ("S" if rgb else ""), counts, details, name, words),
+            metadata=told,
             extratags=[(TAG, 2, None, json.dumps([dict(words)]), True)] if words else [],
             **settings,
         )
+        settings.pop("description", None)
         for number, size in enumerate(sizes, start=1):
             make = _shrink(read, (height, width), number) if shrunk is None else _level(shrunk, number, size)
             file.write(
