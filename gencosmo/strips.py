@@ -17,7 +17,7 @@ from gencosmo.io.png import check_png, write_png
 from gencosmo.report import display_limits, rows_go_up
 from gencosmo.result import Result
 
-__all__ = ["contact_sheet", "explanation_strips", "heat_map"]
+__all__ = ["contact_sheet", "explanation_strips", "heat_map", "told_p"]
 
 _PANEL, _GAP, _LINE = 150, 8, 34
 _INK, _PAPER = (230, 230, 230), (24, 24, 28)
@@ -27,10 +27,19 @@ _RANGE = 8.0
 """Deviations shown in full colour."""
 
 
+def told_p(p_value: float) -> str:
+    """A p-value in words: one that is too small for a number is no 0, and NaN is none."""
+    if not np.isfinite(p_value):
+        return "no score"
+    return "p < 1e-300" if p_value < 1e-300 else f"p {p_value:.2g}"
+
+
 def explanation_strips(
     path: str, result: Result, table: Any, *, most: int = 20, title: str = "", overwrite: bool = False
 ) -> None:
     """Write one PNG with a strip for each of the first detections: seen, predicted, z at its scale, the map.
+
+    Without a detection the whole image and its map are shown.
 
     Parameters
     ----------
@@ -56,17 +65,36 @@ def explanation_strips(
 
     check_png(path)
     rows = list(table[:most])
-    sheet = _sheet(4, len(rows), title or "anomalies")
+    sheet = _sheet(4, len(rows), f"{title or 'anomalies'}: {_told(len(rows), len(table), table.meta['threshold'])}")
     draw = ImageDraw.Draw(sheet)
-    if not rows:
-        draw.text((_GAP, 30), "nothing above the threshold", fill=_INK)
-    for number, row in enumerate(rows):
+    for number, panels in enumerate([_strip(result, row) for row in rows] or [_whole(result, table.meta["origin"])]):
         top = _LINE + number * (_PANEL + _LINE)
-        for place, (pixels, words) in enumerate(_strip(result, row)):
+        for place, (pixels, words) in enumerate(panels):
             left = _GAP + place * (_PANEL + _GAP)
             _paste(sheet, pixels, left, top, up=rows_go_up(result.meta["image"]))
             draw.text((left, top + _PANEL + 2), words, fill=_INK)
     write_png(sheet, path, overwrite=overwrite)
+
+
+def _told(shown: int, found: int, threshold: float) -> str:
+    if not found:
+        return f"nothing beyond {threshold:g} sigmas"
+    return f"{'' if shown == found else f'{shown} strongest of '}{found} regions beyond {threshold:g} sigmas"
+
+
+def _whole(result: Result, origin: Sequence[int]) -> list[tuple[NDArray[np.uint8], str]]:
+    """The channel that deviates most, thinned to what a panel shows, and its map; places count from `origin`."""
+    image: Image = result.meta["image"]
+    assert result.anomaly_map is not None
+    whole = result.anomaly_map.reshape(image.shape)
+    channel, row, col = np.unravel_index(int(np.abs(whole).argmax()), whole.shape)
+    thin = slice(None, None, max(1, max(image.shape[1:]) // (2 * _PANEL)))
+    seen, mask = image.data[channel][thin, thin], image.mask[channel][thin, thin]
+    highest = f"{whole[channel, row, col]:+.1f} sigma at x {col + origin[1]} y {row + origin[0]}"
+    return [
+        (_grey(display_limits(seen, ~mask).scale(seen), mask), "seen"),
+        (_signed(whole[channel][thin, thin]), highest),
+    ]
 
 
 def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
@@ -85,7 +113,7 @@ def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
         (_grey(limits.scale(seen), mask), f"{row['id']}: x {row['x_0']:.1f} y {row['y_0']:.1f}{flags}"[:30]),
         (_grey(limits.scale(predicted), mask), f"predicted, {scale}"),
         (_signed(why.z[k, channel][box]), f"z {scale}, by {shape}"),
-        (_signed(anomaly[channel][box]), f"{row['peak_sig']:+.1f} sigma, p {row['p_value']:.1e}"),
+        (_signed(anomaly[channel][box]), f"{row['peak_sig']:+.1f} sigma, {told_p(row['p_value'])}"),
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
@@ -205,6 +206,24 @@ def test_what_cannot_be_ranked(tmp_path, monkeypatch):
     assert len(cutouts_of(path, StackRead(depths=(1,)), region=None, side=256)) == 1
     with pytest.raises(UsageError, match="--cut 8"):
         cutouts_of(path, StackRead(depths=(1,)), region=None, side=8)
+
+
+def test_files_that_cannot_be_used_are_told_and_the_others_ranked(tmp_path):
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    for k in range(5):
+        fits.writeto(folder / f"{k}.fits", np.random.default_rng(k).normal(size=(SIDE, SIDE)).astype("f4"))
+    fits.writeto(folder / "small.fits", np.ones((5, SIDE), "f4"))
+    (folder / "torn.fits").write_bytes((folder / "0.fits").read_bytes()[:3000])
+    done = call("rank", folder, "-o", tmp_path / "out", code=4)
+    assert "small.fits is 5 x 40 pixels" in done.output and "torn.fits: " in done.output
+    assert "not ranked, 2 of the files: " in done.output
+    assert set(Table.read(tmp_path / "out" / "ranked.ecsv", format="ascii.ecsv")["file"]) == {
+        f"{k}.fits" for k in range(5)
+    }
+    for k in range(5):
+        (folder / f"{k}.fits").unlink()
+    assert "error[too_small]" in call("rank", folder, "-o", tmp_path / "none", code=3).output
 
 
 def test_maps_of_stacks_are_stacks():

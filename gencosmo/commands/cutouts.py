@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from gencosmo.commands.score import images_in
-from gencosmo.errors import GencosmoWarning, InputError, TooLargeError, UsageError
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, TooLargeError, UsageError
 from gencosmo.image import Image
 from gencosmo.io.axes import Plane, Section
 from gencosmo.io.fits import ReadOptions, read_fits
@@ -28,6 +28,7 @@ from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
 from gencosmo.io.zarr import plate_images
+from gencosmo.tasks.evidence import check_scorable
 from gencosmo.tasks.few import DISK_PER_PIXEL, Later
 
 __all__ = ["Cutout", "cutouts_of", "named_files", "words_of"]
@@ -51,7 +52,14 @@ class Cutout:
     corner: tuple[int, int] | None = None
 
 
-def cutouts_of(source: str, options: ReadOptions, *, region: Section | None, side: int) -> list[Cutout]:
+def cutouts_of(
+    source: str,
+    options: ReadOptions,
+    *,
+    region: Section | None,
+    side: int,
+    left_out: dict[str, GencosmoError] | None = None,
+) -> list[Cutout]:
     """Return what is to be ranked.
 
     Parameters
@@ -63,6 +71,9 @@ def cutouts_of(source: str, options: ReadOptions, *, region: Section | None, sid
         Rows and columns of every image.
     side : int
         Of the pieces that a slide is cut into, in pixels.
+    left_out : dict, optional
+        Gets the errors of files of a folder that cannot be used, by path, as long as others can; without it the first
+        such file is the end.
 
     Raises
     ------
@@ -74,7 +85,8 @@ def cutouts_of(source: str, options: ReadOptions, *, region: Section | None, sid
     found: list[Cutout] = []
     room = 0.9 * shutil.disk_usage(tempfile.gettempdir()).free / DISK_PER_PIXEL
     pixels = 0.0
-    for cutout in _cutouts(source, options, region, side):
+    faults = {} if left_out is None else left_out
+    for cutout in _cutouts(source, options, region, side, None if left_out is None else faults):
         channels, height, width = cutout.image.shape
         pixels += channels * height * width
         if pixels > room:
@@ -83,6 +95,8 @@ def cutouts_of(source: str, options: ReadOptions, *, region: Section | None, sid
                 hint="set TMPDIR to a larger disk, or choose a part of every image with --region Y0:Y1,X0:X1",
             )
         found.append(cutout)
+    if not found and faults:
+        raise next(iter(faults.values()))
     return found
 
 
@@ -91,12 +105,21 @@ def named_files(source: str) -> list[str]:
     return _files(source) if os.path.isdir(source) and not _is_zarr(source) else [source]
 
 
-def _cutouts(source: str, options: ReadOptions, region: Section | None, side: int) -> Iterator[Cutout]:
+def _cutouts(
+    source: str, options: ReadOptions, region: Section | None, side: int, left_out: dict[str, GencosmoError] | None
+) -> Iterator[Cutout]:
     if os.path.isdir(source):
         inside = plate_images(source) if _is_zarr(source) else None
         if inside is None and not _is_zarr(source):
             for path in _files(source):
-                yield from _whole(path, path, options, region)
+                try:
+                    own = list(_whole(path, path, options, region))
+                except GencosmoError as error:
+                    if left_out is None:
+                        raise
+                    left_out[path] = error
+                    continue
+                yield from own
             return
         if inside is not None:
             for name in inside:
@@ -141,10 +164,12 @@ def _whole(path: str, name: str, options: ReadOptions, region: Section | None) -
     place = place_of(name)
     told = "" if place is None else place.channel
     if format_of(path).name == "fits":
-        shape = read_fits(path, options, region).shape
-        yield Cutout(name, Later(shape, _again(lambda: read_fits(path, options, region))), told, place)
+        image = read_fits(path, options, region)
+        check_scorable(image, name)
+        yield Cutout(name, Later(image.shape, _again(lambda: read_fits(path, options, region))), told, place)
         return
     image = read_stack(path, options, region)
+    check_scorable(image, name)
     names = image.meta.get("channel_names") or ()
     planes = image.meta.get("planes_read", ())
     several, shape = image.shape[0] > 1, (1, *image.shape[1:])

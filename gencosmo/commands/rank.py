@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.commands.console import note, print_json
+from gencosmo.commands.console import note, print_error, print_json
 from gencosmo.commands.cutouts import Cutout, cutouts_of, words_of
 from gencosmo.commands.heat import write_plates, write_slide
 from gencosmo.commands.score import Scoring, new_detector
-from gencosmo.errors import InputError, UsageError
+from gencosmo.errors import GencosmoError, InputError, PartialFailure, UsageError
 from gencosmo.io.atomic import check_output
 from gencosmo.io.catalog import ENDINGS, plain_table, write_catalog
 from gencosmo.io.fits import ReadOptions
-from gencosmo.strips import contact_sheet
+from gencosmo.strips import contact_sheet, told_p
 from gencosmo.tasks.among import judge_each_other
 from gencosmo.tasks.detector import AnomalyDetector
 
@@ -42,13 +42,21 @@ def run_rank(
     """Write `ranked.ENDING` and `ranked.png` into `out`; of a plate or a slide also heat maps.
 
     Without normals each cutout is judged by densities fitted to the others of its channel, fold by fold. Rows are in
-    the order of ranks within a channel.
+    the order of ranks within a channel. Files of a folder that cannot be used are told, and the others ranked.
+
+    Raises
+    ------
+    GencosmoError
+        Nothing can be ranked; `PartialFailure` when some files of a folder are left out.
     """
     if f".{ending}" not in ENDINGS or top < 1:
         raise UsageError(f"--table {ending}, --top {top}: expected one of {', '.join(e[1:] for e in ENDINGS)}, and 1")
     read = read or ReadOptions()
     outputs = [os.path.join(out, name) for name in (f"ranked.{ending}", "ranked.png")]
-    cutouts = cutouts_of(source, read, region=scoring.region, side=side)
+    left_out: dict[str, GencosmoError] = {}
+    cutouts = cutouts_of(source, read, region=scoring.region, side=side, left_out=left_out)
+    for path, error in left_out.items():
+        print_error(error, where=path)
     os.makedirs(out, exist_ok=True)
     for path in outputs:
         check_output(path, overwrite=overwrite)
@@ -57,17 +65,22 @@ def run_rank(
     order = np.lexsort((np.array([one.channel for one in cutouts]), ranks))
     write_catalog(_table(cutouts, ranks, scores, p_values, views, order), outputs[0], overwrite=overwrite)
     shown = order[:top]
-    words = [f"{p_values[k]:.2g} {_title(cutouts[k])}" for k in shown]
+    words = [f"{told_p(p_values[k])} {_title(cutouts[k])}" for k in shown]
     contact_sheet(outputs[1], [cutouts[k].image.read() for k in shown], words, overwrite=overwrite)
     outputs += write_plates(out, ending, cutouts, scores, p_values, overwrite=overwrite)
     outputs += write_slide(out, cutouts, scores, overwrite=overwrite)
-    note(f"{len(cutouts)} cutouts ranked -> {out}")
+    bare = int((~np.isfinite(scores)).sum())
+    masked = f", {bare} of them last and without a score: too few pixels that are not masked" if bare else ""
+    note(f"{len(cutouts)} cutouts ranked{masked} -> {out}")
     if as_json:
         rows = [
             {**words_of(cutouts[k]), "file": cutouts[k].file, "score": float(scores[k]), "p_value": float(p_values[k])}
             for k in order
         ]
-        print_json({"ranked": rows, "outputs": outputs})
+        print_json({"ranked": rows, "outputs": outputs, "failed": len(left_out)})
+    if left_out:
+        text = f"not ranked, {len(left_out)} of the files: {', '.join(left_out)}"
+        raise PartialFailure(text, failures=left_out)
 
 
 def _title(cutout: Cutout) -> str:

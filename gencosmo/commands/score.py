@@ -21,7 +21,7 @@ from gencosmo.io.fits import ReadOptions, read_fits
 from gencosmo.io.registry import format_of, named_format
 from gencosmo.io.stack_format import read_stack
 from gencosmo.result import Result
-from gencosmo.strips import explanation_strips
+from gencosmo.strips import explanation_strips, told_p
 from gencosmo.tasks.anomaly import score
 from gencosmo.tasks.detector import AnomalyDetector
 
@@ -188,7 +188,8 @@ def _one(
     _write(paths, result, table, os.path.basename(path), overwrite=outputs.overwrite)
     kind = result.meta["p_value_kind"]
     seconds = time.perf_counter() - start
-    note(f"{path}: {len(table)} detections, p {result.p_value:.2g} ({kind}), {seconds:.1f} s -> {outputs.folder}")
+    p = told_p(float("nan") if result.p_value is None else result.p_value)
+    note(f"{path}: {len(table)} detections, {p} ({kind}), {seconds:.1f} s -> {outputs.folder}")
     return {
         "path": path,
         "outputs": paths,

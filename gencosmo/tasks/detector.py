@@ -34,7 +34,7 @@ from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
 from gencosmo.image import Image
 from gencosmo.priors.base import Denoiser, World
-from gencosmo.tasks.evidence import denoiser_of, lay_out, nuisances_of
+from gencosmo.tasks.evidence import check_scorable, denoiser_of, lay_out, nuisances_of
 from gencosmo.tasks.few import Part, Shelf, batches, opened, shape_of
 from gencosmo.tasks.tiles import TileScores, tile_scores
 
@@ -325,7 +325,10 @@ class AnomalyDetector:
         planes = 0
         for numbers in batches(shapes):
             staging = Staging(share, self.seed, planes) if share else None
-            table = self._table(denoiser, [opened(images[k]) for k in numbers], given[numbers], numbers, staging)
+            some = [opened(images[k]) for k in numbers]
+            for number, image in zip(numbers, some, strict=True):
+                check_scorable(image, _name(images[number], number))
+            table = self._table(denoiser, some, given[numbers], numbers, staging)
             planes += len(table.raws)
             yield table
 
@@ -349,6 +352,11 @@ class _Table:
     raws: list[Raw]
     plane_of: list[tuple[int, int]]
     nuisances: Array
+
+
+def _name(image: Any, number: int) -> str:
+    """What a message calls an image: its path, or its number from 0."""
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
 
 
 def _warn_of_unscored(found: Sequence[TileScores]) -> None:

@@ -19,7 +19,7 @@ from gencosmo.scaling import Scaling
 from gencosmo.tasks.prepared import Prepared, prepare
 from gencosmo.windows import Canvas
 
-__all__ = ["NUISANCES", "Laid", "denoiser_of", "lay_out", "nuisances_of"]
+__all__ = ["NUISANCES", "Laid", "check_scorable", "denoiser_of", "lay_out", "nuisances_of"]
 
 NUISANCES = ("log_noise", "background", "psf_width")
 """What is measured on every image and may differ between normals: depth, sky level, seeing (where a PSF is given)."""
@@ -90,19 +90,29 @@ def _joined(prepared: Sequence[Prepared], plane_of: Sequence[tuple[int, int]], s
     )
 
 
-def _prepare(image: Image, denoiser: Denoiser, world: World, seed: int) -> Prepared:
+def check_scorable(image: Image, name: str = "image") -> None:
+    """Refuse an image that is too small, or has a channel without a pixel to score; `name` tells which one it is.
+
+    Raises
+    ------
+    InputError
+        `too_small`, `no_signal`.
+    """
     height, width = image.shape[1:]
     if min(height, width) < LEAST_SIDE:
         raise InputError(
-            f"image is {height} x {width} pixels, scoring needs at least {LEAST_SIDE} on each side",
+            f"{name} is {height} x {width} pixels, scoring needs at least {LEAST_SIDE} on each side",
             code="too_small",
             hint="give the tile with its surroundings",
         )
     bare = image.mask.all(axis=(1, 2))
     if bare.any():
-        raise InputError(
-            f"channel {int(np.argmax(bare))} has no unmasked pixel: there is nothing to score", code="no_signal"
-        )
+        text = f"{name}: channel {int(np.argmax(bare))} has no unmasked pixel: there is nothing to score"
+        raise InputError(text, code="no_signal")
+
+
+def _prepare(image: Image, denoiser: Denoiser, world: World, seed: int) -> Prepared:
+    check_scorable(image)
     if hasattr(denoiser, "card"):
         return prepare(image, world, seed=seed, device=str(getattr(denoiser, "device", "cpu")))
     return _as_it_is(image, world, seed)

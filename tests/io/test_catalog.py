@@ -16,7 +16,7 @@ from gencosmo.flags import bits
 from gencosmo.image import as_image
 from gencosmo.io.catalog import COLUMNS, catalog, regions_text, write_catalog, write_regions
 from gencosmo.result import Result
-from gencosmo.strips import contact_sheet, explanation_strips
+from gencosmo.strips import contact_sheet, explanation_strips, told_p
 from gencosmo.tasks.anomaly import Explanation
 
 
@@ -131,6 +131,9 @@ def test_strips_and_contact_sheet_show_what_they_say(tmp_path: Path) -> None:
     explanation_strips(str(tmp_path / "s.png"), result, catalog(result), title="a")
     picture = np.asarray(Picture.open(tmp_path / "s.png"))
     assert (picture[..., 0].astype(int) - picture[..., 2] > 80).any(), "no red where more was seen"
+    explanation_strips(str(tmp_path / "none.png"), result, catalog(result, threshold=20.0), title="a")
+    whole = np.asarray(Picture.open(tmp_path / "none.png")).astype(int)
+    assert (whole[..., 0] - whole[..., 2] > 80).any(), "without a detection the whole map is shown"
     images = [result.meta["image"]] * 3
     contact_sheet(str(tmp_path / "c.png"), images, ["a", "b", "c"], across=2)
     assert Picture.open(tmp_path / "c.png").size[0] < picture.shape[1]
@@ -138,3 +141,10 @@ def test_strips_and_contact_sheet_show_what_they_say(tmp_path: Path) -> None:
         contact_sheet(str(tmp_path / "c.png"), images, ["a", "b", "c"])
     with pytest.raises(UsageError, match="png"):
         explanation_strips(str(tmp_path / "s.jpg"), result, catalog(result))
+
+
+@pytest.mark.parametrize(
+    ("p_value", "words"), [(0.25, "p 0.25"), (3e-12, "p 3e-12"), (0.0, "p < 1e-300"), (math.nan, "no score")]
+)
+def test_p_values_in_words(p_value: float, words: str) -> None:
+    assert told_p(p_value) == words

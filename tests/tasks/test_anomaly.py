@@ -178,6 +178,11 @@ def test_nothing_to_score() -> None:
         score(np.ones((20, 20)), np.ones((20, 20)), prior=PRIOR)
     with pytest.raises(InputError, match="at least 8"):
         score(np.ones((5, 20)), prior=PRIOR)
+    some = [np.ones((SIDE, SIDE)), np.ma.masked_array(np.ones((SIDE, SIDE)), True), np.ones((5, 20))]
+    with pytest.raises(InputError, match="image 1: channel 0 has no unmasked pixel"):
+        AnomalyDetector(PRIOR, **FAST).fit(some[:2])
+    with pytest.raises(InputError, match="image 1 is 5 x 20 pixels"):
+        AnomalyDetector(PRIOR, **FAST).fit(some[::2])
     with pytest.raises(InputError):
         score(np.full((20, 20), np.nan), prior=PRIOR)
 
