@@ -18,7 +18,7 @@ _MODES = {"L": "L", "I;16": "I;16", "I;16B": "I;16B", "I": "I", "RGB": "RGB", "R
 
 
 class PictureStack(Stack):
-    """A PNG or JPEG picture; see `gencosmo.io.stack.Stack`. Palettes and other kinds are read as RGB."""
+    """A PNG or JPEG picture; see `gencosmo.io.stack.Stack`. Colour palettes and other kinds are read as RGB."""
 
     def __init__(self, path: str, axes: str | None, limit: int) -> None:
         from PIL import Image as Pillow
@@ -30,7 +30,7 @@ class PictureStack(Stack):
                 self.kind = str(picture.format).lower()
                 self._check(picture.size)
                 picture.load()
-                kept = picture if picture.mode in _MODES else picture.convert("RGB")
+                kept = picture if picture.mode in _MODES else picture.convert("L" if _is_grey(picture) else "RGB")
                 array = np.array(kept.convert(_MODES[kept.mode]) if kept.mode == "1" else kept)
         except (InputError, MemoryError):
             raise
@@ -47,6 +47,7 @@ class PictureStack(Stack):
         self._array: NDArray[Any] = array.astype(array.dtype.newbyteorder("="), copy=False)
         self.dtype = check_dtype(self._array.dtype, self.path)
         self.axes: Axes = parse_axes("YX" if array.ndim == 2 else "YXS", array.shape, asked=axes, where=self.path)
+        self.alpha = (3,) if self.axes.letters.endswith("S") and self.axes.samples == 4 else ()
         self.details = Details()
         how = "lossy: its pixels carry compression noise" if self.kind == "jpeg" else "a picture: it may be stretched"
         warn(f"{self.path} is {self.kind.upper()}, {how}, and has no physical sizes", "picture")
@@ -64,3 +65,11 @@ class PictureStack(Stack):
     def read(self, plane: Plane, section: Section | None = None) -> NDArray[Any]:
         """Return values of one plane."""
         return np.ascontiguousarray(self.axes.plane(self._array, plane, section or (slice(None), slice(None))))
+
+
+def _is_grey(picture: Any) -> bool:
+    """Whether a picture of another kind holds grey levels: with opacity beside them, or as a palette of greys."""
+    if picture.mode == "P":
+        colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return bool((colors == colors[:, :1]).all())
+    return picture.mode in ("LA", "La")

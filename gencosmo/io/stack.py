@@ -103,6 +103,8 @@ class Stack(ABC):
     path, kind : str
         `kind`: tiff, ome-tiff, imagej, ome-zarr, png, jpeg, bioio.
     axes : Axes
+    alpha : tuple of int
+        Samples of a pixel that say how opaque it is, and not how bright: they are copied, unless they are asked for.
     dtype : numpy dtype
         Native.
     details : Details
@@ -112,6 +114,7 @@ class Stack(ABC):
     path: str
     kind: str
     axes: Axes
+    alpha: tuple[int, ...] = ()
     dtype: np.dtype[Any]
     details: Details
     limit: int

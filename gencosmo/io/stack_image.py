@@ -228,7 +228,9 @@ def _chosen(stack: Stack, options: StackRead) -> list[Plane]:
     return [
         plane
         for plane in stack.axes.planes()
-        if (options.channels is None or plane.c in options.channels)
+        if (
+            plane.c % stack.axes.samples not in stack.alpha if options.channels is None else plane.c in options.channels
+        )
         and (options.times is None or plane.t in options.times)
         and (options.depths is None or plane.z in options.depths)
     ]

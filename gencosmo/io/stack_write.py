@@ -187,8 +187,8 @@ def read_rows(path: str) -> list[dict[str, str]]:
         rows = read_attributes(path).get("gencosmo", [])
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     if name == "tiff":
-        from gencosmo.io.tiff import open_tiff
         from gencosmo.io.tiff_copy import rows_of
+        from gencosmo.io.tiff_open import open_tiff
 
         with open_tiff(path) as file:
             return rows_of(file.pages[0].tags.valueof(TAG))

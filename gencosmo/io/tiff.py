@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
+from gencosmo.errors import InputError, TooLargeError
 from gencosmo.io.axes import Axes, Plane, Section, parse_axes
 from gencosmo.io.ome_xml import ome_details, parse_ome
 from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated, with_others
+from gencosmo.io.tiff_open import check_codec, open_tiff
 
-__all__ = ["TiffStack", "open_tiff", "page_array"]
-
-MAX_PAGES = 1 << 20
-
-
-def _tifffile() -> Any:
-    try:
-        import tifffile
-    except ImportError:
-        raise UsageError(
-            "reading TIFF needs the package tifffile", code="extra", hint="pip install 'gencosmo[micro]'"
-        ) from None
-    return tifffile
+__all__ = ["TiffStack", "page_array"]
 
 
 class TiffStack(Stack):
@@ -50,12 +38,13 @@ class TiffStack(Stack):
             self.kind = {"ome": "ome-tiff", "imagej": "imagej"}.get(self.series.kind, "tiff")
             frame = self.series.keyframe
             self.dtype = check_dtype(self.series.dtype, self.path, mask=mask)
-            _check_codec(self.path, frame)
+            check_codec(self.path, frame)
             self._check_bytes()
             self.axes = parse_axes(self.series.axes, self.series.shape, asked=axes, where=self.path)
             self.details = self._details()
             if image is None:
                 self.details = with_others(self.details, self.path, [str(n) for n in self._others()])
+            self.alpha = _alpha(frame) if self.axes.samples == frame.samplesperpixel else ()
             self._inner = self._page_axes(tuple(n for n in frame.shape if n != 1) or (1,))
         except BaseException:
             self.file.close()
@@ -160,12 +149,15 @@ class TiffStack(Stack):
             if imagej and "spacing" in imagej:
                 sizes["z"], more = size_in_um(imagej["spacing"], unit, "Z")
                 doubts += more
+        doubts += _doubts_of_light(self.path, frame, self.kind)
+        bits = int(np.max(frame.bitspersample))
         step = (imagej or {}).get("finterval")
         return Details(
             x=sizes.get("x"),
             y=sizes.get("y"),
             z=sizes.get("z"),
             time_step=float(step) if isinstance(step, (int, float)) else None,
+            significant_bits=bits if bits < 8 * self.dtype.itemsize else None,
             doubts=doubts,
         )
 
@@ -237,74 +229,25 @@ class TiffStack(Stack):
         return self._last[1]
 
 
-def open_tiff(path: str) -> Any:
-    """Open a file with tifffile; what it meets in bad files comes as our errors."""
-    tifffile = _tifffile()
-    try:
-        file = tifffile.TiffFile(path)
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}", code="not_found") from None
-    except Exception as error:  # of many kinds, for bytes that are no TIFF
-        with open(path, "rb") as raw:
-            head = raw.read(8)
-        if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            text = f"{path} is a damaged TIFF file: {error}"
-            raise InputError(text, code="truncated", hint="re-transfer the file") from None
-        start = f"it starts with {head!r}" if head else "it is empty"
-        raise FormatError(f"{path} is not a TIFF file: {start}", code="not_tiff", hint="re-transfer the file") from None
-    try:
-        if len(file.pages) > MAX_PAGES:
-            raise TooLargeError(f"{path} has {len(file.pages)} pages, limit {MAX_PAGES}")
-        _check_chain(path, file)
-        return file
-    except InputError:
-        file.close()
-        raise
-    except Exception as error:
-        file.close()
-        raise InputError(f"{path}: its pages cannot be followed: {error}", code="truncated") from None
+def _alpha(frame: Any) -> tuple[int, ...]:
+    """Samples of opacity; those of a kind that is not told may be anything."""
+    first = frame.samplesperpixel - len(frame.extrasamples)
+    return tuple(first + n for n, kind in enumerate(frame.extrasamples) if int(kind) in (1, 2))
 
 
-def _check_chain(path: str, file: Any) -> None:
-    """Raise when the chain of pages, or the description of the first, leads out of the file.
-
-    tifffile takes the page before for the last one, and leaves the description out: a stack would become one plane.
-    """
-    size, form = file.filehandle.size, file.tiff
-    last = file.pages[len(file.pages) - 1]
-    told = _entries(file, last)[-form.offsetsize :]
-    follows = struct.unpack(form.offsetformat, told)[0] if len(told) == form.offsetsize else size
-    if follows >= size:
-        raise truncated(path, f"page {len(file.pages)}", max(follows, size + 1), size)
-    codes = [entry[0] for entry in struct.iter_unpack(f"{form.byteorder}H{form.tagsize - 2}x", _tags(file))]
-    if 270 in codes and 270 not in file.pages.first.tags:
-        raise truncated(path, "the description of page 0", size + 1, size)
-
-
-def _entries(file: Any, page: Any) -> bytes:
-    """The tags of a page as they lie in the file, and the place of the page that follows."""
-    form, handle = file.tiff, file.filehandle
-    handle.seek(page.offset)
-    (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
-    return bytes(handle.read(tags * form.tagsize + form.offsetsize))
-
-
-def _tags(file: Any) -> bytes:
-    entries = _entries(file, file.pages.first)
-    return entries[: len(entries) // file.tiff.tagsize * file.tiff.tagsize]
-
-
-def _check_codec(path: str, frame: Any) -> None:
-    tifffile = _tifffile()
-    name = getattr(frame.compression, "name", str(frame.compression))
-    try:
-        tifffile.TIFF.DECOMPRESSORS[frame.compression]
-    except KeyError:
-        raise InputError(
-            f"{path}: compression {name} is not supported",
-            code="compression",
-            hint="pip install 'gencosmo[micro]' brings more codecs; or write it uncompressed, LZW or deflate",
-        ) from None
+def _doubts_of_light(path: str, frame: Any, kind: str) -> tuple[tuple[str, str], ...]:
+    """What a page says of its values that contradicts "more is brighter"; in ImageJ colours are for display only."""
+    if kind == "imagej":
+        return ()
+    if int(frame.photometric) == 0:
+        return (("inverted", f"{path}: its small values are the bright ones; photon noise means nothing for them"),)
+    if int(frame.photometric) == 3 and frame.colormap is not None:
+        brightness = np.asarray(frame.colormap, np.int64).sum(0)
+        steps = np.sign(np.diff(brightness))
+        if steps.min(initial=0) < 0 < steps.max(initial=0):
+            text = f"{path}: its pixels are numbers of colours that run neither up nor down in brightness; they are "
+            return (("palette", text + "taken for grey levels, which fits a display table and no indexed picture"),)
+    return ()
 
 
 def _unit_of(frame: Any) -> str:
