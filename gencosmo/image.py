@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.flags import FILL_BITS, bits
+from gencosmo.given import ivar_array, opened, plain
 
 __all__ = ["Image", "as_image", "register_reader", "require_signal"]
 
@@ -198,10 +199,10 @@ def as_image(image: Any, mask: Any = None, ivar: Any = None, *, reader: Reader |
 
     Parameters
     ----------
-    image : Image, ndarray, masked array, NDData or CCDData, path
+    image : Image, ndarray, masked array, tensor, Quantity, NDData or CCDData, path
         Arrays are (H, W) or (C, H, W), any integer or float32/float64, either byte order. NaN and infinity
         become NO_DATA. NDData brings mask, uncertainty (std, variance, inverse variance), unit and wcs along.
-    mask : array-like, (H, W) or (C, H, W), optional
+    mask : array-like, (H, W) or (C, H, W), or bool, optional
         True or non-zero = bad, to be filled (flag USER); in addition to what `image` says itself.
     ivar : array-like or float, optional
         Inverse variance; replaces what `image` says. Zero, negative or NaN: the value is unknown, so it is
@@ -223,15 +224,8 @@ def as_image(image: Any, mask: Any = None, ivar: Any = None, *, reader: Reader |
         image = _read(os.fspath(image), reader)
     if isinstance(image, Image):
         return _combine(image, mask, ivar)
-    fields: dict[str, Any] = {}
-    if hasattr(image, "uncertainty") and hasattr(image, "data") and hasattr(image, "meta"):
-        image, own_mask, own_ivar, fields = _open_nddata(image)
-        ivar = own_ivar if ivar is None else ivar
-    else:
-        own_mask = None
-        if isinstance(image, np.ma.MaskedArray):
-            own_mask = np.ma.getmaskarray(image)
-            image = image.data
+    image, own_mask, own_ivar, fields = opened(image)
+    ivar = own_ivar if ivar is None else ivar
     array = _as_array(image)
     planar = array.ndim == 2
     data, flags = _split_values(array[np.newaxis] if planar else array)
@@ -244,10 +238,14 @@ def require_signal(image: Image, *, max_fill: float = 0.6) -> None:
 
     Raises
     ------
+    UsageError
+        `max_fill` is no share.
     InputError
         `too_small` (a side below 8 pixels), `nothing_observed` (more than `max_fill` masked), `no_signal`
         (all observed pixels have one value).
     """
+    if not 0 <= max_fill <= 1:
+        raise UsageError(f"max_fill is {max_fill}, expected a share from 0 to 1", code="usage")
     channels, height, width = image.shape
     if min(height, width) < 8:
         raise InputError(f"image is {height}x{width} pixels, the smallest is 8x8", code="too_small")
@@ -280,10 +278,13 @@ def _read(path: str, reader: Reader | None) -> Image:
 
 
 def _as_array(image: Any) -> NDArray[Any]:
-    array = np.asarray(image)
+    array = plain("image", image)
     if array.dtype.kind not in "iuf" or array.dtype.itemsize < (4 if array.dtype.kind == "f" else 1):
+        kind = array.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(
-            f"{array.dtype} images are not supported", code="dtype", hint="give integers, float32 or float64"
+            f"{kind} images are not supported",
+            code="dtype",
+            hint="give an array of integers, float32 or float64, or the path of a file",
         )
     if array.ndim not in (2, 3):
         raise InputError(f"image has shape {array.shape}, expected (H, W) or (C, H, W)", code="shape_mismatch")
@@ -309,7 +310,7 @@ def _split_values(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.
     beyond = int(np.count_nonzero(np.isinf(data))) - infinite
     if bad.all():
         text = "no pixel is within 3.4e38, the range of float32" if beyond else "image has no finite pixel"
-        raise InputError(text, code="no_signal", hint="give the image in other units" if beyond else None)
+        raise InputError(text, code="no_signal", hint="give the image in other units" if beyond else "")
     if infinite:
         warnings.warn(GencosmoWarning(f"{infinite} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
     if beyond:
@@ -320,10 +321,10 @@ def _split_values(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def _spread(name: str, array: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Give an (H, W) plane to every channel; refuse any other difference in shape."""
+    """Give a number to every pixel and an (H, W) plane to every channel; refuse any other difference in shape."""
     if array.shape == shape:
         return array
-    if array.ndim == 2 and array.shape == shape[1:]:
+    if array.ndim == 0 or (array.ndim == 2 and array.shape == shape[1:]):
         return np.broadcast_to(array, shape)
     raise InputError(shape_text(name, array.shape, shape), code="shape_mismatch")
 
@@ -334,35 +335,15 @@ def _combine(image: Image, mask: Any, ivar: Any) -> Image:
     flags = np.zeros(image.shape, np.uint32) if image.flags is None else image.flags.copy()
     changes: dict[str, Any] = {"flags": flags}
     if mask is not None:
-        masked = np.asarray(mask)
+        masked = plain("mask", mask)
         if masked.dtype.kind not in "biuf":
-            raise InputError(f"mask is {masked.dtype}, expected bool or numbers", code="dtype")
+            raise InputError(f"mask is {masked.dtype}, expected an array of bool or numbers", code="dtype")
         flags[_spread("mask", masked != 0, image.shape)] |= np.uint32(bits("USER"))
     if ivar is not None:
-        noise = np.asarray(ivar, dtype=np.float32)
-        noise = np.full(image.shape, noise, np.float32) if noise.ndim == 0 else _spread("ivar", noise, image.shape)
+        noise = _spread("ivar", ivar_array(ivar, image.unit), image.shape)
         unknown = ~(noise > 0)
         if unknown.all():
             raise InputError("ivar is nowhere positive", code="bad_noise", hint="leave ivar out if noise is unknown")
         flags[unknown] |= np.uint32(bits("NO_NOISE", "BAD"))
         changes["ivar"] = np.where(unknown, np.float32(0), noise)
     return image.replace(**changes)
-
-
-def _open_nddata(image: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """Read an astropy NDData or CCDData by its attributes, so that this floor needs no astropy."""
-    fields: dict[str, Any] = {"wcs": image.wcs, "meta": {"header": image.meta}}
-    if image.unit is not None:
-        fields["unit"] = str(image.unit)
-    noise = None
-    if image.uncertainty is not None:
-        noise = np.asarray(image.uncertainty.array, dtype=np.float64)
-        kind = image.uncertainty.uncertainty_type
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if kind == "std":
-                noise = np.where(noise > 0, noise, np.nan) ** -2.0
-            elif kind == "var":
-                noise = 1.0 / np.where(noise > 0, noise, np.nan)
-            elif kind != "ivar":
-                raise InputError(f"uncertainty of type {kind!r}; expected std, var or ivar", code="bad_noise")
-    return image.data, image.mask, noise, fields

@@ -25,7 +25,7 @@ from tests.house import (
 )
 
 FLOORS = (
-    ("_core", "errors", "flags", "image", "result", "schedules"),
+    ("_core", "errors", "flags", "given", "image", "result", "schedules"),
     ("ops",),
     ("finders", "operators", "photon", "priors", "scaling", "windows"),
     ("anomaly", "sampling", "training"),

@@ -2,7 +2,10 @@ import pickle
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
+from astropy.utils.masked import Masked
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.flags import bits
@@ -201,3 +204,59 @@ def test_too_little_to_work_from(array, mask, code, text):
 
 def test_enough_to_work_from():
     require_signal(as_image(PLANE, mask=PLANE > 10.5))
+
+
+def test_units_come_along_and_are_converted():
+    mask = PLANE > 11
+    image = as_image(PLANE * u.mJy, ivar=np.full(PLANE.shape, 4.0) / u.Jy**2)
+    assert image.unit == "mJy" and np.allclose(image.ivar, 4e-6, rtol=1e-6)
+    assert np.array_equal(as_image(Masked(PLANE * u.adu, mask=mask)).mask[0], mask)
+    noise = StdDevUncertainty(np.full(PLANE.shape, 2e-3), unit="Jy")
+    assert np.allclose(as_image(NDData(PLANE, unit="mJy", uncertainty=noise)).ivar, 0.25)
+    with pytest.raises(InputError, match=r"ivar is in 1 / s2, image is in mJy"):
+        as_image(PLANE * u.mJy, ivar=1 / u.s**2)
+
+
+@pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty, InverseVariance])
+def test_every_uncertainty_may_have_a_unit_of_its_own(kind):
+    power = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}[kind]
+    noise = kind(np.full(PLANE.shape, 2.0), unit=u.Jy**power)
+    plain = as_image(NDData(PLANE, unit="Jy", uncertainty=kind(np.full(PLANE.shape, 2.0))))
+    assert np.allclose(as_image(NDData(PLANE, unit="mJy", uncertainty=noise)).ivar * 1e6, plain.ivar)
+
+
+def test_tensors_of_a_model_are_arrays():
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(PLANE.copy()).requires_grad_()
+    assert np.array_equal(as_image(tensor, mask=torch.zeros(PLANE.shape)).data[0], PLANE)
+    with pytest.raises(InputError, match=r"image is torch.bfloat16, expected an array"):
+        as_image(tensor.bfloat16())
+
+
+@pytest.mark.parametrize("value", [None, [fits.PrimaryHDU(PLANE)], fits.PrimaryHDU(PLANE), {"data": PLANE}])
+def test_what_is_no_array_is_named(value):
+    with pytest.raises(InputError, match=f"{type(value).__name__} images are not supported") as caught:
+        as_image(value)
+    assert "the path of a file" in caught.value.hint
+
+
+def test_a_mask_may_be_one_bool():
+    """As `numpy.ma.nomask` is, the mask of a masked array without any."""
+    assert not as_image(PLANE, mask=np.ma.nomask).mask.any()
+    assert as_image(PLANE, mask=True).mask.all()
+
+
+def test_noise_beyond_float32_is_not_taken_for_exact():
+    """Images in erg/s/cm2/A: a noise of 1e-20 has an inverse variance of 1e40."""
+    with pytest.raises(InputError, match="180 values of ivar are beyond") as caught:
+        as_image(PLANE * 1e-20, ivar=np.full(PLANE.shape, 1e40))
+    assert caught.value.code == "bad_noise" and "another unit" in caught.value.hint
+    assert np.isinf(as_image(PLANE, ivar=np.inf).ivar).all()
+    with pytest.raises(InputError, match="ivar is <U6, expected numbers"):
+        as_image(PLANE, ivar="w.fits")
+
+
+@pytest.mark.parametrize("share", [60, -0.1, float("nan")])
+def test_a_share_is_no_percentage(share):
+    with pytest.raises(UsageError, match="expected a share from 0 to 1"):
+        require_signal(as_image(PLANE), max_fill=share)

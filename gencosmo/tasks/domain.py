@@ -17,27 +17,41 @@ from gencosmo.scaling import measure_scaling
 
 __all__ = ["judge_domain", "unseen_looks"]
 
+REACH = 0.75
+"""Widths of a disc around its centre that count as wide too: the corners of a square hole do."""
+
 
 def widest_holes(mask: NDArray[np.bool_], limit: int) -> tuple[NDArray[np.bool_], int]:
-    """Pixels of holes in which a disc wider than `limit` fits, and the widest such diameter (0 if none)."""
+    """Pixels of holes where these are wider than `limit`, and the widest such width (0 if none).
+
+    Wide is where a disc of more than `limit` pixels' diameter fits, and what lies within half a radius of such a disc;
+    a narrow column that runs into a gap is not. Nothing is seen beyond the frame, so that its edge ends no disc.
+    """
     large = np.zeros(mask.shape, bool)
-    widest = 0
+    farthest = 0.0
     label, _count = ndimage.label(mask)
     for number, box in enumerate(ndimage.find_objects(label), start=1):
-        if min(s.stop - s.start for s in box) <= limit:
+        # at an edge a hole is half of one that could go on beyond it
+        sides = zip(box, mask.shape, strict=True)
+        if min((cut.stop - cut.start) * (2 if cut.start == 0 or cut.stop == n else 1) for cut, n in sides) <= limit:
             continue
-        hole = np.pad(label[box] == number, 1)
-        width = int(2 * ndimage.distance_transform_edt(hole).max())
-        if width > limit:
-            widest = max(widest, width)
-            large[box] |= hole[1:-1, 1:-1]
-    return large, widest
+        around = tuple(slice(max(0, cut.start - 1), cut.stop + 1) for cut in box)
+        hole = label[around] == number
+        if hole.all():
+            return hole, 2 * max(mask.shape)
+        distance = ndimage.distance_transform_edt(hole)
+        if 2 * distance.max() < limit + 1:
+            continue
+        farthest = max(farthest, float(distance.max()))
+        near = ndimage.distance_transform_edt(2 * distance < limit + 1) <= REACH * limit
+        large[around] |= hole & near
+    return large, int(2 * farthest)
 
 
 def judge_domain(image: Image, card: Card) -> NDArray[np.uint32]:
     """Flags (C, H, W) to add, with a `GencosmoWarning` for each kind of doubt.
 
-    ``HOLE_TOO_LARGE`` on the pixels of holes wider than the card's largest; ``OUT_OF_DOMAIN`` on all masked pixels when
+    ``HOLE_TOO_LARGE`` where holes are wider than the card's largest; ``OUT_OF_DOMAIN`` on all masked pixels when
     the pixel scale is known and outside the card's range, and on those of a channel that looks unlike the training
     frames.
     """
@@ -50,7 +64,8 @@ def judge_domain(image: Image, card: Card) -> NDArray[np.uint32]:
         widest = max(widest, width)
     if widest:
         _warn(
-            f"largest hole is {widest} px wide, the prior {card.name} was validated up to {card.largest_hole} px",
+            f"masked pixels lie up to {widest // 2} px from good ones, as in a hole {widest} px wide; "
+            f"the prior {card.name} was validated up to {card.largest_hole} px",
             "hole_too_large",
         )
     low, high = card.pixel_scale

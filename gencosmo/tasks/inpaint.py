@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gencosmo.errors import Cancelled, UsageError
 from gencosmo.flags import bits
+from gencosmo.given import SEED_MAX, whole
 from gencosmo.image import Image, as_image, require_signal
 from gencosmo.priors import load_prior
 from gencosmo.priors.base import World
@@ -95,7 +96,7 @@ def inpaint(
         From loading the prior.
     """
     asked = as_image(image, mask, ivar)
-    _check_options(target, samples, steps)
+    samples, steps, seed = _checked(target, samples, steps, seed)
     if not asked.mask.any():
         result = _untouched(asked, target)
         return _scored(result, asked, prior, target, seed, device, cancel) if score else result
@@ -168,7 +169,7 @@ def denoise(
         When the noise is not known, and as :func:`inpaint`.
     """
     asked = as_image(image, mask, ivar)
-    _check_options("scene", samples, steps)
+    samples, steps, seed = _checked("scene", samples, steps, seed)
     require_signal(asked, max_fill=max_fill)
     return _posterior(
         asked,
@@ -184,13 +185,12 @@ def denoise(
     )
 
 
-def _check_options(target: str, samples: int, steps: int | None) -> None:
+def _checked(target: str, samples: Any, steps: Any, seed: Any) -> tuple[int, int | None, int]:
+    """Samples, steps and seed as Python's whole numbers, if all options are in range."""
     if target not in TARGETS:
         raise UsageError(f"target is {target!r}, expected one of {', '.join(TARGETS)}", code="target")
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 0 <= samples <= 4096:
-        raise UsageError(f"samples is {samples!r}, expected a whole number from 0 to 4096", code="usage")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 4096):
-        raise UsageError(f"steps is {steps!r}, expected a whole number from 2 to 4096", code="usage")
+    steps = None if steps is None else whole("steps", steps, 2, 4096)
+    return whole("samples", samples, 0, 4096), steps, whole("seed", seed, 0, SEED_MAX)
 
 
 def _untouched(image: Image, target: World) -> Result:

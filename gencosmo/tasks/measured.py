@@ -14,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
+from gencosmo.given import plain
 from gencosmo.image import Image
 from gencosmo.operators import Binning, Composed, LinearOperator, Psf, VaryingPsf
 from gencosmo.operators.profiles import fine_psf, psf_centre, psf_fwhm
@@ -106,7 +107,14 @@ def psf_of(image: Image, psf: Any) -> Float:
             code="no_psf",
             hint="pass psf= (--psf): an array, or see gencosmo.operators.profiles for Gaussian, Moffat and Airy",
         )
-    values = np.asarray(chosen, np.float32)
+    values = plain("psf", chosen)
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            f"psf is {values.dtype}, expected an array of numbers",
+            code="bad_psf",
+            hint="gencosmo.operators.profiles makes Gaussian, Moffat and Airy",
+        )
+    values = values.astype(np.float32)
     if values.ndim not in (2, 3, 4) or (values.ndim == 3 and values.shape[0] != image.shape[0]) or values.size == 0:
         raise InputError(
             f"psf has shape {values.shape}, expected (h, w), ({image.shape[0]}, h, w) or (rows, columns, h, w)",

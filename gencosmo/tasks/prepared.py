@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from gencosmo.errors import InputError, UsageError
+from gencosmo.errors import InputError
+from gencosmo.given import SEED_MAX, whole
 from gencosmo.image import Image
 from gencosmo.priors.base import World
 from gencosmo.scaling import Scaling, measure_scaling
@@ -89,8 +90,7 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
             code="no_noise",
             hint="give ivar= (--ivar FILE; of stacks also --noise estimate), or ask for target frame",
         )
-    if not 0 <= seed < 1 << 64:
-        raise UsageError(f"seed is {seed}, expected 0 to 2^64 - 1", code="usage")
+    seed = whole("seed", seed, 0, SEED_MAX)
     mask, pedestal = image.mask, _pedestal(image)
     data = image.data if pedestal is None else image.data - pedestal
     flux, sigma, scalings = [], [], []

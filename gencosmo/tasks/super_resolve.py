@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.flags import bits
+from gencosmo.given import SEED_MAX, whole
 from gencosmo.image import Image, as_image, require_signal
 from gencosmo.priors import load_prior, resolve_device
 from gencosmo.priors.base import Denoiser
@@ -114,7 +115,7 @@ def super_resolve(
     start = time.perf_counter()
     asked = as_image(image, mask, ivar)
     factors = scale_of(scale)
-    _check_options(samples, steps, mode, seed)
+    samples, steps, seed = _checked(samples, steps, mode, seed)
     kernel = psf_of(asked, psf)
     flux = flux_mode_of(asked.unit, flux_mode)
     if asked.ivar is None:
@@ -213,15 +214,12 @@ def _channels(
     return found
 
 
-def _check_options(samples: int, steps: int | None, mode: str, seed: int) -> None:
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 0 <= samples <= 4096:
-        raise UsageError(f"samples is {samples!r}, expected a whole number from 0 to 4096", code="usage")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 4096):
-        raise UsageError(f"steps is {steps!r}, expected a whole number from 2 to 4096", code="usage")
+def _checked(samples: Any, steps: Any, mode: str, seed: Any) -> tuple[int, int | None, int]:
+    """Samples, steps and seed as Python's whole numbers, if all options are in range."""
     if mode not in ("fast", "quality", "walk"):
         raise UsageError(f"mode is {mode!r}, expected fast, quality or walk", code="usage")
-    if not 0 <= seed < 1 << 64:
-        raise UsageError(f"seed is {seed}, expected 0 to 2^64 - 1", code="usage")
+    steps = None if steps is None else whole("steps", steps, 2, 4096)
+    return whole("samples", samples, 0, 4096), steps, whole("seed", seed, 0, SEED_MAX)
 
 
 def _part(progress: Progress | None, channel: int, channels: int) -> Progress | None:

@@ -121,3 +121,42 @@ def test_real_frames_raise_no_false_alarm():
 def test_a_real_spectrum_is_told():
     path = os.path.join(os.environ["GENCOSMO_TEST_DATA"], "astro/gmos_cr/gmos.fits")
     assert "spectrum" in unseen_looks(gencosmo.read(path, hdu=1), 0, CARD)
+
+
+def wide(mask: np.ndarray) -> np.ndarray:
+    image = as_image(np.random.default_rng(2).normal(size=mask.shape).astype(np.float32), mask=mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GencosmoWarning)
+        return (judge_domain(image, replace(CARD, domain={}))[0] & bits("HOLE_TOO_LARGE")) > 0
+
+
+def test_only_the_wide_part_of_a_hole_is_too_large():
+    """Dead columns, trails and cosmic rays that run into a chip gap are as narrow as before."""
+    gap, column = np.zeros((2, 300, 300), bool)
+    gap[100:150], column[:, 200:202] = True, True
+    assert np.array_equal(wide(gap), gap), "every pixel of a straight gap, at the edges of the frame too"
+    found = wide(gap | column)
+    assert found[gap].all()
+    assert not found[:85, 200].any() and not found[165:, 200].any()
+    square = np.zeros((300, 300), bool)
+    square[100:140, 100:140] = True
+    assert np.array_equal(wide(square), square), "its corners too"
+
+
+@pytest.mark.parametrize(("width", "expected"), [(16, False), (17, True)])
+def test_at_the_edge_of_the_frame_holes_go_on(width, expected):
+    """The innermost pixel is as far from good ones as in the middle of a hole twice as wide."""
+    assert CARD.largest_hole == 32
+    for edge in (np.s_[:width], np.s_[-width:], np.s_[:, :width], np.s_[:, -width:]):
+        mask = np.zeros((200, 200), bool)
+        mask[edge] = True
+        assert wide(mask).any() == expected
+    inside = np.zeros((200, 200), bool)
+    inside[50 : 50 + 2 * width - 1] = True
+    assert wide(inside).any() == expected
+
+
+def test_a_plane_without_any_good_pixel_is_one_hole():
+    assert wide(np.ones((100, 120), bool)).all()
+    (text,) = told(as_image(np.eye(100, dtype=np.float32), mask=np.ones((100, 100))), replace(CARD, domain={}))
+    assert "200 px wide" in text

@@ -130,6 +130,9 @@ def test_scene_needs_noise() -> None:
         ({"samples": 1.5}, "samples is 1.5"),
         ({"steps": 1, "samples": 2}, "steps is 1"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": "a"}, "seed is 'a'"),
+        ({"samples": True}, "samples is True"),
     ],
 )
 def test_options_out_of_range(options: dict[str, object], text: str) -> None:
