@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gencosmo.errors import GencosmoWarning, UsageError
 from gencosmo.flags import FILL_BITS, bits
 from gencosmo.image import Image
-from gencosmo.scaling import difference_noise
+from gencosmo.scaling import difference_noise, digitiser_step
 
 __all__ = ["FINDERS", "check_finders", "find_defects"]
 
@@ -88,7 +88,8 @@ def find_defects(image: Image, kinds: Sequence[str], *, saturation: float | None
         for kind in [name for name in FINDERS if name in kinds]:
             flag, rule = FINDERS[kind]
             bad = (flags[channel] & np.uint32(FILL_BITS)) != 0
-            noise = difference_noise(data, ~bad)
+            # on the dark ground of 8-bit images most neighbours are equal, which is no noise of zero
+            noise = difference_noise(data, ~bad) or digitiser_step(data, ~bad)
             plane = _Plane(data, bad, noise, level, image.gain or 1.0, image.read_noise, ivar, full)
             hit = rule(plane) & ~bad
             flags[channel][hit] |= np.uint32(bits(flag))

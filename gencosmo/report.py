@@ -179,10 +179,19 @@ def noise_picture(path: str, laws: Sequence[PhotonNoise], *, title: str = "", ov
     shown = [law for law in laws if law.points is not None][:4]
     canvas = Canvas.new("RGB", (_GAP + len(shown) * (_PANEL + _GAP), 2 * _TITLE + _PANEL + _BAR), _PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text((_GAP, 6), f"{title}   variance against level".strip(), fill=_INK, font=_font(15))
+    draw.text((_GAP, 6), _fitting(draw, title, "variance against level", canvas.width), fill=_INK, font=_font(15))
     for number, law in enumerate(shown):
         _draw_law(draw, law, _GAP + number * (_PANEL + _GAP), 2 * _TITLE)
     write_png(canvas, path, overwrite=overwrite)
+
+
+def _fitting(draw: ImageDraw, title: str, words: str, width: int) -> str:
+    """Title and words in one line; of a title that is too long its end, which tells files apart."""
+    kept, text = title, f"{title}   {words}".strip()
+    while kept and draw.textlength(text, font=_font(15)) > width - 2 * _GAP:
+        kept = kept[1:]
+        text = f"...{kept}   {words}"
+    return text
 
 
 def _draw_law(draw: ImageDraw, law: PhotonNoise, left: int, top: int) -> None:

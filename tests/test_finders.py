@@ -10,6 +10,7 @@ from gencosmo.errors import GencosmoWarning, UsageError
 from gencosmo.finders import FINDERS, check_finders, find_defects
 from gencosmo.flags import bits
 from gencosmo.image import as_image
+from gencosmo.scaling import difference_noise
 
 SIZE = (160, 200)
 FULL = 60000.0
@@ -83,6 +84,22 @@ def test_hot_pixels_are_found_and_stars_are_not():
 def test_hot_pixels_in_pure_noise_are_none():
     noise = np.random.default_rng(3).normal(0, 5, (400, 400)).astype(np.float32)
     assert find_defects(as_image(noise), ["hot"]).meta["found"] == {"hot": 0}
+
+
+def test_grey_levels_on_dark_ground_are_no_defects():
+    """Most neighbours of such 8-bit fluorescence are equal, so that the noise of their differences is zero."""
+    rng = np.random.default_rng(5)
+    rows, cols = np.mgrid[:200, :200]
+    cells = sum(60 * np.exp(-((rows - y) ** 2 + (cols - x) ** 2) / 40) for y, x in rng.uniform(0, 200, (8, 2)))
+    level = np.rint(cells) + rng.choice((-1, 0, 1, 2), cells.shape, p=(0.03, 0.92, 0.04, 0.01))
+    data = np.clip(level + 3, 0, 255).astype(np.float32)
+    assert difference_noise(data, np.ones_like(data, bool)) == 0
+    hot = np.zeros(data.shape, bool)
+    hot[17, 40] = hot[120, 3] = True
+    data[hot] = 200
+    image = find_defects(as_image(data), ["hot", "dead"])
+    assert image.meta["found"] == {"hot": 2, "dead": 0}
+    assert flagged(image, "HOT")[hot].all()
 
 
 def cosmic_rays(seed=2, number=15):
