@@ -109,9 +109,9 @@ void biharmonic_fill_op(py::handle fields_, py::handle layout_, py::handle pixel
 
 // What the kernel takes for granted; on CUDA, where nothing can be read, the caller vouches.
 void check_kriging(const KrigingArgs& a, int64_t room, const TensorArg& blocks, const TensorArg& pixels,
-                   const TensorArg& cell_of, const TensorArg& cells, const TensorArg& offsets, const TensorArg& shapes,
+                   const TensorArg& cell_of, const TensorArg& cells, const TensorArg& offsets,
                    const TensorArg& workspace) {
-  int64_t first = 0, farthest = 0;
+  int64_t first = 0;
   for (int64_t p = 0; p <= a.planes; ++p) {
     if (a.blocks[p] != first) blocks.fail("is not the running number of blocks of the planes");
     if (p < a.planes) first += block_rows(a.layout[p]) * block_cols(a.layout[p]);
@@ -122,13 +122,7 @@ void check_kriging(const KrigingArgs& a, int64_t room, const TensorArg& blocks, 
   }
   for (int64_t k = 0; k < a.reach; ++k) {
     const int64_t down = a.offsets[2 * k], right = a.offsets[2 * k + 1];
-    farthest = max64(farthest, down * down + right * right);
-  }
-  if (4 * farthest >= kTable) offsets.fail("reach too far");
-  // two neighbours on opposite sides are twice as far from each other as the hidden pixel
-  if (a.table > kTable || a.table <= 4 * farthest || a.table <= squared_distance(kLags - 1)) {
-    shapes.fail("expected more than " + std::to_string(max64(4 * farthest, squared_distance(kLags - 1))) + " and at most " +
-                std::to_string(kTable) + " squared distances, got " + std::to_string(a.table));
+    if (down * down + right * right > kNearReach * kNearReach) offsets.fail("reach too far");
   }
   for (int64_t i = 0; i < a.count; ++i) {
     const int64_t p = a.cells[3 * i], row = a.cells[3 * i + 1], col = a.cells[3 * i + 2];
@@ -146,14 +140,14 @@ void check_kriging(const KrigingArgs& a, int64_t room, const TensorArg& blocks, 
 
 void kriging_fill_op(py::handle fields_, py::handle layout_, py::handle blocks_, py::handle pixels_,
                      py::handle cell_of_, py::handle cells_, py::handle offsets_, py::handle shapes_,
-                     py::handle workspace_, double limit, int threads) {
+                     py::handle weights_, py::handle workspace_, double limit, int threads) {
   const char* op = "kriging_fill_";
   const TensorArg fields(op, "fields", fields_), layout(op, "layout", layout_), blocks(op, "blocks", blocks_);
   const TensorArg pixels(op, "pixels", pixels_), cell_of(op, "cell_of", cell_of_), cells(op, "cells", cells_);
   const TensorArg offsets(op, "offsets", offsets_), shapes(op, "shapes", shapes_);
-  const TensorArg workspace(op, "workspace", workspace_);
+  const TensorArg weights(op, "weights", weights_), workspace(op, "workspace", workspace_);
   fields.expect(Dtype::f32, {kFields, -1});
-  for (const TensorArg* t : {&layout, &blocks, &pixels, &cell_of, &cells, &offsets, &shapes, &workspace}) {
+  for (const TensorArg* t : {&layout, &blocks, &pixels, &cell_of, &cells, &offsets, &shapes, &weights, &workspace}) {
     t->same_device(fields);
   }
   const int64_t n = fields.dim(1);
@@ -163,7 +157,9 @@ void kriging_fill_op(py::handle fields_, py::handle layout_, py::handle blocks_,
   cell_of.expect(Dtype::i64, {pixels.dim(0)});
   cells.expect(Dtype::i64, {-1, 3});
   offsets.expect(Dtype::i32, {-1, 2});
-  shapes.expect(Dtype::f32, {kTerms - 1, -1});
+  shapes.expect(Dtype::f32, {kTerms - 1, kTable});
+  const bool directed = weights.numel() > 0;  // without weights one metric holds for all pixels
+  weights.expect(Dtype::f32, {directed ? kNearSide : 0});
   workspace.expect(Dtype::f32, {-1});
   const int64_t count = cells.dim(0), room = workspace.dim(0) - count * kTerms;
   float *rows = fields.data<float>(), *work = workspace.data<float>();
@@ -179,16 +175,16 @@ void kriging_fill_op(py::handle fields_, py::handle layout_, py::handle blocks_,
                       cells.data<const int64_t>(),
                       offsets.data<const int32_t>(),
                       shapes.data<const float>(),
+                      directed ? weights.data<const float>() : nullptr,
                       work + count * kTerms,
                       work,
                       layout.dim(0),
                       pixels.dim(0),
                       count,
                       offsets.dim(0),
-                      shapes.dim(1),
                       room / (2 * kLags),
                       static_cast<float>(limit)};
-  if (!fields.cuda()) check_kriging(a, room, blocks, pixels, cell_of, cells, offsets, shapes, workspace);
+  if (!fields.cuda()) check_kriging(a, room, blocks, pixels, cell_of, cells, offsets, workspace);
   run<KrigingArgs>(op, fields, a, threads, kriging_fill_cpu, GC_CUDA_OR_NULL(kriging_fill));
 }
 

@@ -51,35 +51,94 @@ void count_pairs(const KrigingArgs& a, const Plane& plane, int64_t row, int64_t 
   }
 }
 
-// Covariance at squared distances, of the cell that the last pixel lay in.
-struct Covariance {
+// What the hidden pixels of a cell share: the covariance at squared distances, and the gradients around them.
+struct Around {
   int64_t cell = -1;
-  float at[kTable];
+  float covariance[kTable];
+  double down[kBlock + 2 * kNearReach][kBlock + 2 * kNearReach], mixed[kBlock + 2 * kNearReach][kBlock + 2 * kNearReach];
+  double right[kBlock + 2 * kNearReach][kBlock + 2 * kNearReach], known[kBlock + 2 * kNearReach][kBlock + 2 * kNearReach];
 };
 
-void tabulate(const KrigingArgs& a, int64_t cell, Covariance& cov) {
-  if (cov.cell == cell) return;
-  cov.cell = cell;
+void tabulate(const KrigingArgs& a, int64_t cell, Around& around) {
+  float* at = around.covariance;
   const float* law = a.law + cell * kTerms;
-  for (int64_t d = 0; d < a.table; ++d) cov.at[d] = 0.0f;
+  for (int d = 0; d < kTable; ++d) at[d] = 0.0f;
   for (int t = 0; t + 1 < kTerms; ++t) {
-    const float* shape = a.shapes + t * a.table;
-    for (int64_t d = 0; d < a.table; ++d) cov.at[d] += law[t] * shape[d];
+    const float* shape = a.shapes + t * kTable;
+    for (int d = 0; d < kTable; ++d) at[d] += law[t] * shape[d];
   }
 }
 
-void find_neighbours(const KrigingArgs& a, const Plane& plane, int64_t y, int64_t x, Neighbours& near) {
-  near.count = 0;
-  for (int64_t k = 0; k < a.reach && near.count < kNear; ++k) {
+// Products of central differences whose four pixels are trusted, at all pixels within reach of the cell.
+void differentiate(const KrigingArgs& a, const Plane& plane, int64_t cell, Around& around) {
+  constexpr int kWidth = kBlock + 2 * kNearReach;
+  const int64_t top = a.cells[3 * cell + 1] * kBlock - kNearReach, left = a.cells[3 * cell + 2] * kBlock - kNearReach;
+  double value[kWidth + 2][kWidth + 2];
+  bool good[kWidth + 2][kWidth + 2];
+  for (int r = 0; r < kWidth + 2; ++r) {
+    for (int c = 0; c < kWidth + 2; ++c) {
+      const int64_t y = top + r - 1, x = left + c - 1;
+      const bool inside = y >= 0 && y < plane.height && x >= 0 && x < plane.width;
+      const int64_t at = plane.offset + (inside ? y * plane.width + x : 0);
+      good[r][c] = inside && trusted(a.z[at], a.sigma[at]);
+      value[r][c] = good[r][c] ? static_cast<double>(a.z[at]) : 0.0;
+    }
+  }
+  for (int r = 0; r < kWidth; ++r) {
+    for (int c = 0; c < kWidth; ++c) {
+      const bool all = good[r][c + 1] && good[r + 2][c + 1] && good[r + 1][c] && good[r + 1][c + 2];
+      const double down = all ? value[r + 2][c + 1] - value[r][c + 1] : 0.0;
+      const double right = all ? value[r + 1][c + 2] - value[r + 1][c] : 0.0;
+      around.down[r][c] = down * down;
+      around.mixed[r][c] = down * right;
+      around.right[r][c] = right * right;
+      around.known[r][c] = all ? 1.0 : 0.0;
+    }
+  }
+}
+
+// A lane for every column, then a tree over the lanes, as the threads of a warp add them.
+Gradients gradients_near(const KrigingArgs& a, const Around& around, int row, int col) {
+  constexpr int kSums = 32;
+  double lanes[4][kSums] = {};
+  for (int i = 0; i < kNearSide; ++i) {
+    const double *down = around.down[row + i] + col, *mixed = around.mixed[row + i] + col;
+    const double *right = around.right[row + i] + col, *known = around.known[row + i] + col;
+    for (int j = 0; j < kNearSide; ++j) {
+      const double weight = static_cast<double>(a.weights[i]) * static_cast<double>(a.weights[j]);
+      lanes[0][j] += weight * down[j];
+      lanes[1][j] += weight * mixed[j];
+      lanes[2][j] += weight * right[j];
+      lanes[3][j] += weight * known[j];
+    }
+  }
+  for (int half = kSums / 2; half > 0; half /= 2) {
+    for (auto& lane : lanes) {
+      for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+    }
+  }
+  return Gradients{lanes[0][0], lanes[1][0], lanes[2][0], lanes[3][0]};
+}
+
+void find_candidates(const KrigingArgs& a, const Plane& plane, int64_t y, int64_t x, Candidates& found) {
+  found.count = 0;
+  const int wanted = wanted_candidates(a);
+  for (int64_t k = 0; k < a.reach && found.count < wanted; ++k) {
     const int32_t down = a.offsets[2 * k], right = a.offsets[2 * k + 1];
     const int64_t row = y + down, col = x + right;
     if (row < 0 || row >= plane.height || col < 0 || col >= plane.width) continue;
     const int64_t at = plane.offset + row * plane.width + col;
     if (!trusted(a.z[at], a.sigma[at])) continue;
-    near.at[near.count] = at;
-    near.down[near.count] = down;
-    near.right[near.count++] = right;
+    found.at[found.count] = at;
+    found.down[found.count] = down;
+    found.right[found.count++] = right;
   }
+}
+
+void choose_neighbours(const KrigingArgs& a, const Metric& metric, Candidates& found, Neighbours& near) {
+  near.count = found.count < kNear ? found.count : kNear;
+  for (int i = 0; i < found.count; ++i) found.far[i] = squared(metric, found.down[i], found.right[i]);
+  for (int i = 0; i < found.count; ++i) take(found, i, a.weights ? rank_of(found, i) : i, near);
 }
 
 // False where the covariance is none.
@@ -106,20 +165,31 @@ bool eliminate(System& s, int n, double& estimate) {
   return true;
 }
 
-void estimate(const KrigingArgs& a, int64_t hidden, Covariance& cov) {
+void estimate(const KrigingArgs& a, int64_t hidden, Around& around) {
   const int64_t cell = a.cell_of[hidden], at = a.pixels[hidden];
   if (!(a.law[cell * kTerms] >= 0.0f)) return;
   const Plane plane = a.layout[a.cells[3 * cell]];
-  Neighbours near;
-  find_neighbours(a, plane, (at - plane.offset) / plane.width, (at - plane.offset) % plane.width, near);
-  if (near.count < kLeastNear) return;
-  tabulate(a, cell, cov);
-  System s;
+  const int64_t y = (at - plane.offset) / plane.width, x = (at - plane.offset) % plane.width;
+  Candidates found;
+  find_candidates(a, plane, y, x, found);
+  if (found.count < kLeastNear) return;
+  if (around.cell != cell) {
+    around.cell = cell;
+    tabulate(a, cell, around);
+    if (a.weights) differentiate(a, plane, cell, around);
+  }
   const float own = a.law[cell * kTerms + kTerms - 1];
-  for (int i = 0; i < near.count; ++i) set_row(a, near, cov.at, own, i, s);
-  double found;
-  if (!eliminate(s, near.count, found)) return;
-  put(a, at, among_nearest(a, near, found));
+  Metric metric = plain_metric();
+  if (a.weights) {
+    metric = metric_of(gradients_near(a, around, static_cast<int>(y % kBlock), static_cast<int>(x % kBlock)), own);
+  }
+  Neighbours near;
+  choose_neighbours(a, metric, found, near);
+  System s;
+  for (int i = 0; i < near.count; ++i) set_row(a, near, metric, around.covariance, own, i, s);
+  double value;
+  if (!eliminate(s, near.count, value)) return;
+  put(a, at, among_nearest(a, near, value));
 }
 
 }  // namespace
@@ -139,8 +209,8 @@ void kriging_fill(const KrigingArgs& a, int threads) {
   });
   const int64_t piece = 64, pieces = (a.holes + piece - 1) / piece;
   for_each_item(pieces, 64 * piece, threads, [&](int64_t i) {
-    Covariance cov;
-    for (int64_t k = i * piece; k < min64(a.holes, (i + 1) * piece); ++k) estimate(a, k, cov);
+    Around around;
+    for (int64_t k = i * piece; k < min64(a.holes, (i + 1) * piece); ++k) estimate(a, k, around);
   });
 }
 

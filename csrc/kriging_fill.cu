@@ -4,8 +4,9 @@
 namespace gencosmo {
 namespace {
 
-constexpr unsigned kWarp = 32, kWarps = 4, kAll = 0xffffffffu;
+constexpr unsigned kWarp = 32, kWarps = 2, kAll = 0xffffffffu;
 static_assert(kNear == kWarp, "a lane for every neighbour");
+static_assert(kNearSide <= kWarp, "and for every column of gradients");
 
 // A pixel that may lie outside the plane or not be trusted: then it counts nothing.
 struct Seen {
@@ -55,15 +56,19 @@ __global__ void __launch_bounds__(kThreads) law_kernel(KrigingArgs a) {
 
 struct Shared {
   System system;
+  Candidates found;
   Neighbours near;
   float covariance[kTable];
+  double lanes[4][kWarp];
 };
+static_assert(sizeof(Shared) * kWarps <= 48 * 1024, "shared memory of a block");
 
-// The first kNear trusted pixels in the order of the offsets, 32 offsets at a time.
-__device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane,
-                                Neighbours& near) {
+// The first trusted pixels in the order of the offsets, 32 offsets at a time.
+__device__ void find_candidates(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane,
+                                Candidates& candidates) {
+  const int wanted = wanted_candidates(a);
   int found = 0;
-  for (int64_t k0 = 0; k0 < a.reach && found < kNear; k0 += kWarp) {
+  for (int64_t k0 = 0; k0 < a.reach && found < wanted; k0 += kWarp) {
     const int64_t k = k0 + lane;
     bool good = k < a.reach;
     const int32_t down = good ? a.offsets[2 * k] : 0, right = good ? a.offsets[2 * k + 1] : 0;
@@ -73,14 +78,56 @@ __device__ void find_neighbours(const KrigingArgs& a, const Plane& p, int64_t y,
     good = good && trusted(a.z[at], a.sigma[at]);
     const unsigned votes = __ballot_sync(kAll, good);
     const int place = found + __popc(votes & ((1u << lane) - 1u));
-    if (good && place < kNear) {
-      near.at[place] = at;
-      near.down[place] = down;
-      near.right[place] = right;
+    if (good && place < wanted) {
+      candidates.at[place] = at;
+      candidates.down[place] = down;
+      candidates.right[place] = right;
     }
     found += __popc(votes);
   }
-  if (lane == 0) near.count = found < kNear ? found : kNear;
+  if (lane == 0) candidates.count = found < wanted ? found : wanted;
+  __syncwarp();
+}
+
+__device__ bool trusted_at(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x) {
+  if (y < 0 || y >= p.height || x < 0 || x >= p.width) return false;
+  const int64_t at = p.offset + y * p.width + x;
+  return trusted(a.z[at], a.sigma[at]);
+}
+// A lane for every column of the gradients around a pixel, then a tree over the lanes.
+__device__ Gradients gradients_near(const KrigingArgs& a, const Plane& p, int64_t y, int64_t x, unsigned lane,
+                                    double (*lanes)[kWarp]) {
+  double sums[4] = {};
+  const int64_t col = x + static_cast<int64_t>(lane) - kNearReach;
+  for (int i = 0; i < kNearSide && lane < kNearSide; ++i) {
+    const int64_t row = y + i - kNearReach;
+    if (!trusted_at(a, p, row - 1, col) || !trusted_at(a, p, row + 1, col)) continue;
+    if (!trusted_at(a, p, row, col - 1) || !trusted_at(a, p, row, col + 1)) continue;
+    const float* at = a.z + p.offset + row * p.width + col;
+    const double down = static_cast<double>(at[p.width]) - static_cast<double>(at[-p.width]);
+    const double right = static_cast<double>(at[1]) - static_cast<double>(at[-1]);
+    const double weight = static_cast<double>(a.weights[i]) * static_cast<double>(a.weights[lane]);
+    sums[0] += weight * (down * down);
+    sums[1] += weight * (down * right);
+    sums[2] += weight * (right * right);
+    sums[3] += weight;
+  }
+  for (int q = 0; q < 4; ++q) lanes[q][lane] = sums[q];
+  __syncwarp();
+  for (unsigned half = kWarp / 2; half > 0; half /= 2) {
+    for (int q = 0; q < 4 && lane < half; ++q) lanes[q][lane] += lanes[q][lane + half];
+    __syncwarp();
+  }
+  return Gradients{lanes[0][0], lanes[1][0], lanes[2][0], lanes[3][0]};
+}
+
+__device__ void choose_neighbours(const KrigingArgs& a, const Metric& metric, unsigned lane, Candidates& found,
+                                  Neighbours& near) {
+  const int n = found.count;
+  for (int i = static_cast<int>(lane); i < n; i += kWarp) found.far[i] = squared(metric, found.down[i], found.right[i]);
+  __syncwarp();
+  for (int i = static_cast<int>(lane); i < n; i += kWarp) take(found, i, a.weights ? rank_of(found, i) : i, near);
+  if (lane == 0) near.count = n < kNear ? n : kNear;
   __syncwarp();
 }
 
@@ -98,17 +145,19 @@ __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) 
     if (!(law[0] >= 0.0f)) continue;  // the same for the whole warp
     const Plane plane = a.layout[a.cells[3 * cell]];
     __syncwarp();
-    find_neighbours(a, plane, (at - plane.offset) / plane.width, (at - plane.offset) % plane.width, lane, shared.near);
-    const int n = shared.near.count;
-    if (n < kLeastNear) continue;
-    for (int64_t d = lane; d < a.table; d += kWarp) {
+    const int64_t y = (at - plane.offset) / plane.width, x = (at - plane.offset) % plane.width;
+    find_candidates(a, plane, y, x, lane, shared.found);
+    if (shared.found.count < kLeastNear) continue;
+    for (int d = static_cast<int>(lane); d < kTable; d += kWarp) {
       float sum = 0.0f;
-      for (int t = 0; t + 1 < kTerms; ++t) sum += law[t] * a.shapes[t * a.table + d];
+      for (int t = 0; t + 1 < kTerms; ++t) sum += law[t] * a.shapes[t * kTable + d];
       shared.covariance[d] = sum;
     }
-    __syncwarp();
-    const int i = static_cast<int>(lane);
-    if (i < n) set_row(a, shared.near, shared.covariance, law[kTerms - 1], i, s);
+    Metric metric = plain_metric();
+    if (a.weights) metric = metric_of(gradients_near(a, plane, y, x, lane, shared.lanes), law[kTerms - 1]);
+    choose_neighbours(a, metric, lane, shared.found, shared.near);
+    const int n = shared.near.count, i = static_cast<int>(lane);
+    if (i < n) set_row(a, shared.near, metric, shared.covariance, law[kTerms - 1], i, s);
     __syncwarp();
     double ones = 0.0, mean = 0.0;
     bool good = true;

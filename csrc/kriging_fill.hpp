@@ -15,7 +15,12 @@ constexpr int kLeastNear = 12;     // with fewer the pixel is left as it is
 constexpr int kNearest = 8;        // of these an estimate stays within twice the range
 constexpr int kRegion = 4;         // blocks to each side whose law holds where a pixel's own surroundings say little
 constexpr int kSweeps = 60;        // of coordinate descent
-constexpr int kTable = 512;        // most squared distances
+constexpr int kFine = 8, kFineEnd = 16, kFarthest = 400;  // squared distances in eighths up to 16, then in ones
+constexpr int kTable = (kFine - 1) * kFineEnd + kFarthest + 1;
+constexpr int kNearReach = 10, kNearSide = 2 * kNearReach + 1;  // gradients that tell the metric of a pixel are so near
+constexpr int kCandidates = 2 * kNear;  // an ellipse twice as long as wide lies in a circle of twice its area
+constexpr double kMostStretch = 2.0;    // of squared distances, along and across
+constexpr double kOwnGradients = 4.0;   // times what pixels do not share is added to both ends of a gradient
 constexpr double kShrink = 30.0;   // pairs that the region's law counts for
 constexpr double kMostSquare = 1e30;
 constexpr double kOwnFloor = 0.003;  // least share of the nearest pairs' squares that is a pixel's own
@@ -37,6 +42,9 @@ GC_HD int squared_distance(int lag) {
   return squares[lag];
 }
 
+// Where a squared distance stands in the tables.
+GC_HD int table_row(int squared) { return squared < kFineEnd ? kFine * squared : (kFine - 1) * kFineEnd + squared; }
+
 struct KrigingArgs {
   const float *z, *sigma, *base_var;
   float *base, *smooth;
@@ -45,9 +53,10 @@ struct KrigingArgs {
   const int64_t *pixels, *cell_of;  // (holes,) hidden pixels, and the cell of each
   const int64_t* cells;            // (count, 3) plane, row and column of blocks that hold hidden pixels
   const int32_t* offsets;          // (reach, 2) down and right, nearest first
-  const float* shapes;             // (kTerms - 1, table) correlation at squared distances
+  const float* shapes;             // (kTerms - 1, kTable) correlation at squared distances
+  const float* weights;            // (kNearSide,) of gradients by their offset along an axis; null: one metric for all
   float *sums, *law;               // (all blocks, 2 kLags) pairs; (count, kTerms) covariance of each cell
-  int64_t planes, holes, count, reach, table, all_blocks;
+  int64_t planes, holes, count, reach, all_blocks;
   float limit;
 };
 
@@ -132,7 +141,7 @@ GC_HD bool fit_law(const KrigingArgs& a, int64_t cell, float* law) {
     x[t] = 0.0;
     norm[t] = 0.0;
     for (int g = 0; g < kLags; ++g) {
-      const double shape = t + 1 < kTerms ? 1.0 - static_cast<double>(a.shapes[t * a.table + squared_distance(g)]) : 1.0;
+      const double shape = t + 1 < kTerms ? 1.0 - static_cast<double>(a.shapes[t * kTable + table_row(squared_distance(g))]) : 1.0;
       column[t][g] = weight[g] * shape;
       norm[t] += column[t][g] * column[t][g];
     }
@@ -160,29 +169,83 @@ GC_HD float within_reach(float value, float base, float base_var, float limit) {
   return at_most(at_least(value, low), high);
 }
 
-// In the order of the offsets.
+// Squared distances from a pixel and between its neighbours, shorter along an edge than across it.
+struct Metric {
+  double down, right, mixed;
+};
+GC_HD double squared(const Metric& m, int32_t down, int32_t right) {
+  const double y = static_cast<double>(down), x = static_cast<double>(right);
+  return (m.down * (y * y) + m.right * (x * x)) + m.mixed * (y * x);
+}
+GC_HD Metric plain_metric() { return Metric{1.0, 1.0, 0.0}; }
+// Sums of the products of gradients around a pixel, and of their weights.
+struct Gradients {
+  double down, mixed, right, weight;
+};
+// The fourth root of the ratio of both ends of the tensor of gradients, what is a pixel's own (`own`, a variance) added to
+// both, stretches squared distances along one axis and shrinks them along the other.
+GC_HD Metric metric_of(const Gradients& g, float own) {
+  const double half = 0.5 * (g.down - g.right), middle = 0.5 * (g.down + g.right);
+  const double apart = square_root(half * half + g.mixed * g.mixed);
+  const double noise = kOwnGradients * static_cast<double>(own) * g.weight;
+  const double low = (middle > apart ? middle - apart : 0.0) + noise, ratio = (middle + apart + noise) / low;
+  if (!(apart > 0.0) || !(ratio > 1.0) || !(middle < kMostSquare)) return plain_metric();
+  const double root = square_root(square_root(ratio)), stretch = root < kMostStretch ? root : kMostStretch;
+  const double mean = 0.5 * (stretch + 1.0 / stretch), turn = 0.5 * (stretch - 1.0 / stretch) / apart;
+  return Metric{mean + turn * half, mean - turn * half, 2.0 * turn * g.mixed};
+}
+// A covariance between the rows of its table.
+GC_HD double covariance_at(const float* table, double distance) {
+  const double far = distance < kFarthest ? distance : static_cast<double>(kFarthest);
+  const double at = far < kFineEnd ? kFine * far : (kFine - 1) * kFineEnd + far;
+  const int whole = static_cast<int>(at), row = whole < kTable - 2 ? whole : kTable - 2;
+  const double low = static_cast<double>(table[row]), high = static_cast<double>(table[row + 1]);
+  return low + (at - row) * (high - low);
+}
+
+// Trusted pixels in the order of the offsets, and how far they are in the pixel's metric.
+struct Candidates {
+  int count;
+  int64_t at[kCandidates];
+  int32_t down[kCandidates], right[kCandidates];
+  double far[kCandidates];
+};
+GC_HD int wanted_candidates(const KrigingArgs& a) { return a.weights ? kCandidates : kNear; }
+// How many candidates come before one of them.
+GC_HD int rank_of(const Candidates& c, int i) {
+  int rank = 0;
+  for (int j = 0; j < c.count; ++j) rank += c.far[j] < c.far[i] || (j < i && c.far[j] == c.far[i]) ? 1 : 0;
+  return rank;
+}
+// Nearest first.
 struct Neighbours {
   int count;
   int64_t at[kNear];
   int32_t down[kNear], right[kNear];
 };
+GC_HD void take(const Candidates& c, int i, int place, Neighbours& near) {
+  if (place >= kNear) return;
+  near.at[place] = c.at[i];
+  near.down[place] = c.down[i];
+  near.right[place] = c.right[i];
+}
 // Columns of the covariance of the neighbours, and the three right-hand sides: their values, ones, and their covariances
 // with the hidden pixel. A column is one longer than it has entries, so that lanes of a warp do not meet in a bank.
 struct System {
   double column[kNear][kNear + 1], value[kNear], one[kNear], pull[kNear];
 };
-GC_HD void set_row(const KrigingArgs& a, const Neighbours& near, const float* covariance, float own, int i, System& s) {
+GC_HD void set_row(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, int i,
+                   System& s) {
   const int32_t down = near.down[i], right = near.right[i];
   for (int j = 0; j < i; ++j) {
-    const int32_t dy = down - near.down[j], dx = right - near.right[j];
-    s.column[j][i] = static_cast<double>(covariance[dy * dy + dx * dx]);
+    s.column[j][i] = covariance_at(table, squared(m, down - near.down[j], right - near.right[j]));
   }
-  const double total = static_cast<double>(covariance[0]) + static_cast<double>(own);
+  const double total = static_cast<double>(table[0]) + static_cast<double>(own);
   const double noise = static_cast<double>(a.sigma[near.at[i]]);
   s.column[i][i] = total + kJitter * total + noise * noise;
   s.value[i] = static_cast<double>(a.z[near.at[i]]);
   s.one[i] = 1.0;
-  s.pull[i] = static_cast<double>(covariance[down * down + right * right]);
+  s.pull[i] = covariance_at(table, squared(m, down, right));
 }
 // After an elimination C = L D L', which has applied L^-1 to the right-hand sides: ordinary kriging, from sums of products
 // over D. `mean` is that of values and ones, `ones` that of ones.

@@ -6,6 +6,11 @@ region nine blocks wide, at the local scale, counts with them. A nonnegative mix
 and a nugget is laid through them, and each hidden pixel is the ordinary-kriging estimate from its 32 nearest trusted
 neighbours (Cressie 1993, section 3.2), kept near the values of the nearest. On a smooth source that follows it as a
 biharmonic surface does, on blank sky it is a mean, in a texture it uses the texture's own range.
+
+With weights of gradients (:func:`gradient_weights`) distances are shorter along an edge or a fibre than across it: the
+tensor of the gradients of trusted pixels around a hidden one (Foerstner & Gulch 1987) stretches them, by the fourth
+root of the ratio of its ends, at most to an ellipse twice as long as wide. What pixels do not share, the nugget, is
+added to both ends, so that noise has no direction.
 """
 
 from __future__ import annotations
@@ -45,6 +50,14 @@ REACH = 10
 """Neighbours are at most so many pixels away."""
 NEAR, LEAST_NEAR = 32, 12
 """Most neighbours of an estimate, and the fewest; with fewer a pixel keeps what it has."""
+CANDIDATES = 2 * NEAR
+"""Nearest trusted pixels among which neighbours are chosen where distances differ by direction."""
+GRADIENT_REACH = 2.0
+"""Standard deviation in pixels of the window over which gradients are gathered."""
+MOST_STRETCH, OWN_GRADIENTS = 2.0, 4.0
+"""Of squared distances, and the nuggets that are added to both ends of the gradients' tensor."""
+FINE, FINE_END = 8, 16
+"""The tables have rows for eighths of squared distances below 16, beyond for whole ones."""
 NEAREST = 8
 """An estimate lies no farther beyond the values of so many nearest neighbours than these lie apart."""
 REGION = 4
@@ -60,7 +73,7 @@ JITTER, TINY, MOST_SQUARE = 1e-5, 1e-9, 1e30
 
 _fill = define(
     "kriging_fill_(Tensor(a!) fields, Tensor layout, Tensor blocks, Tensor pixels, Tensor cell_of, Tensor cells, "
-    "Tensor offsets, Tensor shapes, Tensor(b!) workspace, float limit) -> ()",
+    "Tensor offsets, Tensor shapes, Tensor weights, Tensor(b!) workspace, float limit) -> ()",
     "kriging_fill",
 )
 
@@ -120,11 +133,25 @@ def neighbour_offsets() -> Tensor:
 
 
 @cache
+def squared_distances() -> NDArray[np.float64]:
+    """Squared distances (D,) of the rows of the tables."""
+    fine = np.arange(FINE * FINE_END) / FINE
+    return np.concatenate([fine, np.arange(FINE_END, 4 * REACH * REACH + 1)])
+
+
+@cache
 def correlation_shapes() -> Tensor:
-    """Correlations (TERMS - 1, D) float32 at the squared distances 0 to D - 1: Matern-3/2, then Gaussian."""
-    far = np.sqrt(np.arange(4 * REACH * REACH + 1))[None] / np.array(LENGTHS)[:, None]
+    """Correlations (TERMS - 1, D) float32 at :func:`squared_distances`: Matern-3/2, then Gaussian."""
+    far = np.sqrt(squared_distances())[None] / np.array(LENGTHS)[:, None]
     matern = (1 + np.sqrt(3) * far) * np.exp(-np.sqrt(3) * far)
     return torch.from_numpy(np.concatenate([matern, np.exp(-0.5 * far**2)]).astype(np.float32))
+
+
+@cache
+def gradient_weights(directed: bool = True) -> Tensor:
+    """Weights (2 REACH + 1,) float32 of gradients by their offset along an axis; (0,): the same in all directions."""
+    side = np.arange(-REACH, REACH + 1) if directed else np.zeros(0)
+    return torch.from_numpy(np.exp(-0.5 * (side / GRADIENT_REACH) ** 2).astype(np.float32))
 
 
 def kriging_fill_(
@@ -136,6 +163,7 @@ def kriging_fill_(
     cells: Tensor,
     offsets: Tensor,
     shapes: Tensor,
+    weights: Tensor,
     workspace: Tensor,
     limit: float,
 ) -> None:
@@ -156,6 +184,8 @@ def kriging_fill_(
         :func:`neighbour_offsets`.
     shapes : Tensor (20, D) float32
         :func:`correlation_shapes`.
+    weights : Tensor (21,) or (0,) float32
+        :func:`gradient_weights`; empty: correlations are the same in all directions.
     workspace : Tensor (S,) float32
         Scratch of at least :func:`kriging_workspace` floats.
     limit : float
@@ -166,7 +196,7 @@ def kriging_fill_(
     Cressie 1993, *Statistics for Spatial Data*, eqs. 3.2.12 to 3.2.16.
     """
     refuse_grad("kriging_fill_", fields)
-    _fill(fields, layout, blocks, pixels, cell_of, cells, offsets, shapes, workspace, limit)
+    _fill(fields, layout, blocks, pixels, cell_of, cells, offsets, shapes, weights, workspace, limit)
 
 
 def trusted(z: Plane, sigma: Plane) -> NDArray[np.bool_]:
@@ -218,7 +248,8 @@ def mixture(square: Plane, number: Plane, row: int, col: int) -> Plane | None:
     value = np.maximum(value, 1e-4 * value.max())
     lags = np.array(list(PAIRS))
     weight = ((np.minimum(seen, MOST_PAIRS) + ADDED_PAIRS) / np.sqrt(lags)) ** 0.25 / value
-    columns = np.concatenate([1 - correlation_shapes().numpy().astype(float)[:, lags], np.ones((1, lags.size))])
+    shapes = correlation_shapes().numpy().astype(float)[:, np.isin(squared_distances(), lags)]
+    columns = np.concatenate([1 - shapes, np.ones((1, lags.size))])
     columns = columns * weight
     norm = (columns**2).sum(1)
     x = np.zeros(TERMS)
@@ -233,24 +264,51 @@ def mixture(square: Plane, number: Plane, row: int, col: int) -> Plane | None:
     return x
 
 
-def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane) -> float | None:
+def metric(z: Plane, sigma: Plane, row: int, col: int, own: float) -> Plane:
+    """Matrix (2, 2) of squared distances (down, right) around one pixel of a plane (H, W); `own` is the nugget."""
+    reach = REACH + 1
+    good = np.pad(trusted(z, sigma), reach)[row : row + 2 * reach + 1, col : col + 2 * reach + 1]
+    around = np.pad(z, reach)[row : row + 2 * reach + 1, col : col + 2 * reach + 1]
+    around = np.where(good, around, 0)
+    down, right = around[2:, 1:-1] - around[:-2, 1:-1], around[1:-1, 2:] - around[1:-1, :-2]
+    weight = gradient_weights().numpy().astype(z.dtype)
+    weight = np.outer(weight, weight) * (good[2:, 1:-1] & good[:-2, 1:-1] & good[1:-1, 2:] & good[1:-1, :-2])
+    tensor = np.array([[(weight * a * b).sum() for b in (down, right)] for a in (down, right)])
+    half, middle = 0.5 * (tensor[0, 0] - tensor[1, 1]), 0.5 * (tensor[0, 0] + tensor[1, 1])
+    apart, noise = float(np.hypot(half, tensor[0, 1])), OWN_GRADIENTS * own * float(weight.sum())
+    low = max(float(middle) - apart, 0.0) + noise
+    high = float(middle) + apart + noise
+    if not (apart > 0 and high > low and middle < MOST_SQUARE):
+        return np.eye(2)
+    stretch = min((high / low) ** 0.25, MOST_STRETCH) if low > 0 else MOST_STRETCH
+    turn = 0.5 * (stretch - 1 / stretch) / apart
+    mean = 0.5 * (stretch + 1 / stretch)
+    return np.array([[mean + turn * half, turn * tensor[0, 1]], [turn * tensor[0, 1], mean - turn * half]])
+
+
+def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane, directed: bool = False) -> float | None:
     """Estimate of one pixel of a plane (H, W); None with too few neighbours."""
     height, width = z.shape
     near = neighbour_offsets().numpy().astype(int) + np.array([row, col])
     near = near[((near >= 0) & (near < (height, width))).all(1)]
     at = near[:, 0], near[:, 1]
-    near = near[trusted(z[at], sigma[at])][:NEAR]
+    near = near[trusted(z[at], sigma[at])][:CANDIDATES]
     if len(near) < LEAST_NEAR:
         return None
     law, shapes = law.astype(z.dtype), correlation_shapes().numpy().astype(z.dtype)
+    stretched = metric(z, sigma, row, col, float(law[-1])) if directed else np.eye(2)
+
+    def far(step: Plane) -> Plane:
+        return np.asarray(np.einsum("...i,ij,...j", step, stretched, step))
+
+    near = near[np.argsort(far(near - (row, col)), kind="stable")][:NEAR]
     table = law[:-1] @ shapes
-    far = ((near[:, None] - near[None]) ** 2).sum(-1)
     total = table[0] + law[-1]
     own = law[-1] + JITTER * total + sigma[near[:, 0], near[:, 1]] ** 2
-    covariance = table[far] + np.diag(own).astype(z.dtype)
-    pull = table[((near - (row, col)) ** 2).sum(-1)]
+    covariance = np.interp(far(near[:, None] - near[None]), squared_distances(), table) + np.diag(own)
+    pull = np.interp(far(near - (row, col)), squared_distances(), table)
     values, ones = z[near[:, 0], near[:, 1]], np.ones(len(near), z.dtype)
-    solved, units = np.linalg.solve(covariance, np.stack([values, ones], axis=1)).T
+    solved, units = np.linalg.solve(covariance.astype(z.dtype), np.stack([values, ones], axis=1)).T
     mean = solved.sum() / units.sum()
     nearest = values[:NEAREST]
     apart = nearest.max() - nearest.min()
@@ -258,7 +316,7 @@ def kriged(z: Plane, sigma: Plane, row: int, col: int, law: Plane) -> float | No
 
 
 def kriging_fill_reference_(
-    fields: Tensor, layout: Tensor, pixels: Tensor, cell_of: Tensor, cells: Tensor, limit: float
+    fields: Tensor, layout: Tensor, pixels: Tensor, cell_of: Tensor, cells: Tensor, limit: float, directed: bool = True
 ) -> None:
     """Truth of :func:`kriging_fill_`: rows ``smooth`` and ``base`` of `fields`, pixel by pixel, in its precision."""
     counted: dict[int, tuple[Plane, Plane]] = {}
@@ -274,7 +332,7 @@ def kriging_fill_reference_(
             laws[cell] = mixture(*counted[p], row, col)
         law = laws[cell]
         down, right = divmod(at - offset, width)
-        found = None if law is None else kriged(z, sigma, down, right, law)
+        found = None if law is None else kriged(z, sigma, down, right, law, directed)
         if found is not None:
             bridge = float(fields[4, at])
             fields[4, at] = found

@@ -18,33 +18,37 @@ from gencosmo.ops.kriging_fill import (
     Cells,
     correlation_shapes,
     find_cells,
+    gradient_weights,
     kriging_fill_,
     kriging_workspace,
     neighbour_offsets,
 )
 from gencosmo.ops.pyramid_fill import pyramid_fill_, pyramid_workspace
 
-SURFACES = ("biharmonic", "kriging")
+SURFACES = ("biharmonic", "kriging", "anisotropic")
 """What the second base of a hidden pixel is: the smoothest surface; or, where neighbours are near enough, their best
-linear estimate, beside which the smoothest surface takes the place of the pyramid's value (decision 0015)."""
+linear estimate, beside which the smoothest surface takes the place of the pyramid's value (decision 0015); or that
+estimate with distances that are shorter along edges and fibres than across them (decision 0022)."""
 
 
 @dataclass(frozen=True)
 class Components:
     """Independent holes of a canvas, see :func:`gencosmo.ops.biharmonic_fill.hole_components`, and for kriging the
-    blocks in which their pixels lie.
+    blocks in which their pixels lie and whether distances differ by direction.
     """
 
     pixels: Tensor
     starts: Tensor
     planes: Tensor
     cells: Cells | None = None
+    directed: bool = False
 
 
 def find_components(sigma: Tensor, layout: Tensor, surface: str = "biharmonic") -> Components:
     """Components of the pixels that are bridged rather than trusted."""
     found = hole_components(sigma, layout)
-    return Components(*found, find_cells(*found, layout) if surface == "kriging" else None)
+    cells = None if surface == "biharmonic" else find_cells(*found, layout)
+    return Components(*found, cells, directed=surface == "anisotropic")
 
 
 def fill_bases_(fields: Tensor, layout: Tensor, prior_var: float, components: Components) -> None:
@@ -59,15 +63,17 @@ def fill_bases_(fields: Tensor, layout: Tensor, prior_var: float, components: Co
         fields, layout, components.pixels, components.starts, components.planes, workspace, ITERATIONS, CLIP_SIGMAS
     )
     if components.cells is not None:
-        _krige_(fields, layout, components.cells)
+        _krige_(fields, layout, components.cells, components.directed)
 
 
-def _krige_(fields: Tensor, layout: Tensor, cells: Cells) -> None:
-    offsets, shapes = (table.to(fields.device) for table in (neighbour_offsets(), correlation_shapes()))
+def _krige_(fields: Tensor, layout: Tensor, cells: Cells, directed: bool) -> None:
+    tables = (neighbour_offsets(), correlation_shapes(), gradient_weights(directed))
+    offsets, shapes, weights = (table.to(fields.device) for table in tables)
     workspace = torch.empty(kriging_workspace(cells), dtype=torch.float32, device=fields.device)
     kriging_fill_(
-        fields, layout, cells.blocks, cells.pixels, cells.cell_of, cells.cells, offsets, shapes, workspace, CLIP_SIGMAS
-    )
+        fields, layout, cells.blocks, cells.pixels, cells.cell_of, cells.cells, offsets, shapes, weights, workspace,
+        CLIP_SIGMAS,
+    )  # fmt: skip
 
 
 def tile_windows(z: Tensor, sigma: Tensor, prior_var: float, surface: str = "biharmonic") -> Tensor:

@@ -27,6 +27,7 @@ from gencosmo.ops.hutchinson import CHUNKS, hutchinson_, hutchinson_reference_, 
 from gencosmo.ops.kriging_fill import (
     correlation_shapes,
     find_cells,
+    gradient_weights,
     kriging_fill_,
     kriging_fill_reference_,
     kriging_workspace,
@@ -223,7 +224,7 @@ def make_biharmonic(g: torch.Generator, shapes: Any) -> Arguments:
 def make_kriging(g: torch.Generator, shapes: Any) -> Arguments:
     layout, fields = canvas(g, shapes)
     found = find_cells(*hole_components(fields[1], layout), layout)
-    tables = {"offsets": neighbour_offsets(), "shapes": correlation_shapes()}
+    tables = {"offsets": neighbour_offsets(), "shapes": correlation_shapes(), "weights": gradient_weights()}
     scratch = torch.empty(kriging_workspace(found))
     return {"fields": fields, "layout": layout, **vars(found), **tables, "workspace": scratch, "limit": 6.0}
 
@@ -373,7 +374,7 @@ CASES = {
     ),
     "kriging_fill_": Case(
         kriging_fill_, kriging_fill_reference_, make_kriging, ("fields",), "kriging_fill_",
-        ("blocks", "offsets", "shapes", "workspace"),
+        ("blocks", "offsets", "shapes", "weights", "workspace"),
     ),
     "precondition": Case(
         precondition, _precondition_reference, make_precondition, ("features", "local"), "precondition",
