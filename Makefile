@@ -1,5 +1,5 @@
 # Every target does all of its own set-up, in an empty clone too, and is quick the second time.
-#   make demo | test | asan | lint | bench | calibrate | docs | wheel | clean
+#   make demo | test | asan | emulate | lint | bench | calibrate | docs | wheel | clean
 # PYTHON=python3.12 chooses the interpreter, CUDA=ON|OFF|AUTO the kernels, ARGS="-k step" goes to pytest.
 
 PYTHON ?= python3
@@ -24,7 +24,7 @@ ifneq ($(origin GENCOSMO_TEST_DATA),undefined)
   export GENCOSMO_TEST_DATA
 endif
 
-.PHONY: demo test asan lint bench calibrate docs wheel clean
+.PHONY: demo test asan emulate lint bench calibrate docs wheel clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gencosmo demo -o demo-output
@@ -34,6 +34,9 @@ test: $(VENV)/.dev
 
 asan: $(VENV)/.dev
 	.ci/asan $(ARGS)
+
+emulate: $(VENV)/.dev
+	.ci/emulate $(ARGS)
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .

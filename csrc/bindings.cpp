@@ -6,7 +6,10 @@
 PYBIND11_MODULE(_core, m) {
   using namespace gencosmo;
   m.doc() = "Compiled kernels of gencosmo; use gencosmo.ops.";
-#if defined(GC_CUDA)
+#if defined(GC_EMULATED)
+  m.attr("has_cuda") = false;
+  m.attr("emulated") = true;
+#elif defined(GC_CUDA)
   m.attr("has_cuda") = true;
 #else
   m.attr("has_cuda") = false;

@@ -19,10 +19,17 @@ using CudaKernel = const char* (*)(const Args&, int, void*);
 #define GC_CUDA_OR_NULL(name) nullptr
 #endif
 
-// Runs `args` where `lead` lives.
+// Runs `args` where `lead` lives. In a build with emulated CUDA (.ci/emulate) host tensors go to the CUDA kernels.
 template <class Args>
 void run(const char* op, const TensorArg& lead, const Args& args, int threads, CpuKernel<Args> cpu,
          CudaKernel<Args> cuda) {
+#if defined(GC_EMULATED)
+  if (!lead.cuda()) {
+    const py::gil_scoped_release release;
+    cuda(args, 0, nullptr);
+    return;
+  }
+#endif
   if (!lead.cuda()) {
     if (threads < 1) throw py::value_error(std::string(op) + ": threads must be at least 1");
     const py::gil_scoped_release release;

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gencosmo.ops.blend import blend_, blend_finish_, blend_weights
+from gencosmo.ops.blend import blend_, blend_finish_, blend_reference_, blend_weights
 from gencosmo.ops.gather import gather
 from tests.ops.cases import CASES, HALO, RAMP, SIZE, copies
 
@@ -65,6 +65,22 @@ def test_blend_in_pieces(split: int) -> None:
         blend_(**{**mine, **{name: mine[name][part] for name in ("mean_w", "var_w", "windows")}})
     for name, value in whole.items():
         assert torch.equal(mine[name], value), name
+
+
+@pytest.mark.parametrize("count", [300, 700])
+def test_more_windows_over_a_pixel_than_a_block_has_threads(count: int) -> None:
+    """CUDA looks for overlapping windows 256 at a time and lists 512 of them."""
+    g = torch.Generator().manual_seed(count)
+    windows = torch.cat([torch.zeros(count, 1), torch.randint(-8, 9, (count, 2), generator=g)], 1).long()
+    mean, var = (torch.randn(count, 1, SIZE, SIZE, generator=g) for _ in range(2))
+    layout = torch.tensor([[0, SIZE, SIZE, 0, 0, 0]])
+    sums = {name: torch.zeros(SIZE * SIZE) for name in ("mean", "var", "weight")}
+    asked = {"mean_w": mean, "var_w": var, "windows": windows, "layout": layout, "halo": HALO, "ramp": RAMP}
+    got, want = copies(sums), copies(sums)
+    blend_(**asked, **got)
+    blend_reference_(**asked, **want)
+    for name in sums:
+        assert torch.allclose(got[name], want[name], rtol=1e-5, atol=1e-4), name
 
 
 @pytest.mark.parametrize("ramp", [0, 1, 4, 6])
