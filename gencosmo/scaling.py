@@ -16,6 +16,12 @@ MAD_TO_SD = 1.482602218505602
 """Standard deviation of a Gaussian over its median absolute deviation."""
 ROUNDING = 2.0**-21
 """Four steps of a float32 over its value: what neighbours may differ by and mean the same."""
+GROUND, MOST_LEVELS = 8.0, 64
+"""Noises from the background within which grey levels are counted, and how many there may be: with a step of a quarter
+of the noise, rounding adds half a per cent to its variance.
+"""
+LEVELS_APART = 0.02
+"""Distances of grey levels are whole steps, to this share of one."""
 MAX_SAMPLE = 1_000_000
 """Pixels used to estimate background and noise; larger images are thinned."""
 
@@ -93,6 +99,21 @@ def neighbour_noise(plane: Float, good: NDArray[np.bool_]) -> tuple[float, bool]
     noise = difference_noise(plane, good)
     coarse = noise <= rounding(plane, good)
     return (digitiser_step(plane, good) if coarse else noise), coarse
+
+
+def grey_step(flux: Float, good: NDArray[np.bool_]) -> float:
+    """Step between the grey levels of the ground of a plane in units of its noise; 0.0 where it holds too many to
+    matter, or values that are no levels.
+    """
+    near = flux[good & (np.abs(flux) <= GROUND)]
+    levels = np.unique(near)
+    if not 2 <= levels.size <= MOST_LEVELS:
+        return 0.0
+    steps = np.diff(levels.astype(np.float64))
+    steps = steps[steps > ROUNDING * GROUND]
+    if steps.size == 0 or np.abs(steps / steps.min() - np.rint(steps / steps.min())).max() > LEVELS_APART:
+        return 0.0
+    return float(steps.min())
 
 
 def clipped_median(values: NDArray[np.float64], clip: float = 3.0, rounds: int = 5) -> tuple[float, float]:

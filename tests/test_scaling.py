@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gencosmo.scaling import Scaling, digitiser_step, measure_scaling, neighbour_noise
+from gencosmo.scaling import Scaling, digitiser_step, grey_step, measure_scaling, neighbour_noise
 
 SIDE = 64
 ROWS, COLS = np.mgrid[:SIDE, :SIDE].astype(np.float64)
@@ -66,3 +66,26 @@ def test_a_constant_plane_has_the_noise_1() -> None:
 
 def test_nothing_good() -> None:
     assert measured(np.full((SIDE, SIDE), np.nan)) == Scaling(0.0, 1.0)
+
+
+@pytest.mark.parametrize(("noise", "step"), [(0.3, 1.0), (1.0, 1.0), (3.0, 1 / 3)])
+def test_the_step_of_grey_levels_in_noises(noise: float, step: float) -> None:
+    levels = np.round(np.random.default_rng(2).normal(20.0, noise, (SIDE, SIDE)))
+    flux = ((levels - 20.0) / max(noise, 1.0)).astype(np.float32)
+    good = np.ones(flux.shape, np.bool_)
+    assert grey_step(flux, good) == pytest.approx(step, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "plane",
+    [
+        np.random.default_rng(0).standard_normal((SIDE, SIDE)),
+        np.random.default_rng(0).standard_normal((6, 6)),  # few values, and no levels
+        np.round(50 * np.random.default_rng(0).standard_normal((SIDE, SIDE))) / 50,  # levels that are fine
+        coarse() / (1 + 1e-2 * ROWS),
+        np.zeros((SIDE, SIDE)),
+    ],
+)
+def test_what_has_no_step_that_matters(plane: NDArray[np.float64]) -> None:
+    flux = plane.astype(np.float32)
+    assert grey_step(flux, np.ones(flux.shape, np.bool_)) == 0.0

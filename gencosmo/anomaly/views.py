@@ -23,6 +23,7 @@ from gencosmo.anomaly.predictive import Predictive, predictive
 from gencosmo.anomaly.staged import STAGED, stage
 from gencosmo.anomaly.widths import Widths, fit_widths
 from gencosmo.priors.base import Denoiser, World
+from gencosmo.scaling import grey_step
 from gencosmo.windows import Canvas
 
 __all__ = [
@@ -180,9 +181,10 @@ def _raw(
     canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool, staging: Staging | None
 ) -> Raw:
     z, var = (canvas.view(flat, p).cpu().numpy() for flat in (found.z, found.var))
-    if ears.denoiser is not None:
-        z = forgiving(z, var, canvas.view(found.mean, p).cpu().numpy())
     scored = canvas.view(found.scored, p).cpu().numpy()
+    flux = canvas.plane("z", p).cpu().numpy()
+    if ears.denoiser is not None:
+        z = forgiving(z, var, canvas.view(found.mean, p).cpu().numpy(), grey_step(flux, scored))
     tiles = Tiles.of((z.shape[1], z.shape[2]), how.tile)
     views = {}
     pattern = ears.tiles(p, tiles) if features and "pattern" in how.views else None
@@ -191,7 +193,6 @@ def _raw(
     if features and "norms" in how.views:
         views["norms"] = _norms(canvas, found, p, scored, tiles, how.levels)
     wanted = [name for name in FIGURES if features and name in how.views]
-    flux = canvas.plane("z", p).cpu().numpy()
     if wanted:
         views |= dict.fromkeys(wanted, _by_tile(tiles, scored, lambda _, box: tile_figures(flux[box], scored[box])))
     staged = {}
@@ -200,14 +201,16 @@ def _raw(
     return Raw(z, var, scored, tiles, views, staged)
 
 
-def forgiving(z: Float, var: Float, mean: Float) -> Float:
-    """Deviations (S, H, W) of a trained prior, with `SHARE` of the predicted light as a further standard deviation.
+def forgiving(z: Float, var: Float, mean: Float, step: float = 0.0) -> Float:
+    """Deviations (S, H, W) of a trained prior, with `SHARE` of the predicted light as a further standard deviation, and
+    the error of rounding to grey levels that are `step` apart.
 
     In the core of a bright star every prediction is off by many of its own standard deviations, and such cores would
-    hide a hot pixel on the sky.
+    hide a hot pixel on the sky. On a dark ground of one grey level nearly nothing varies, and the next level is none.
     """
     light = ndimage.maximum_filter(np.maximum(mean, 0), (1, 3, 3))
-    return np.asarray(z * np.sqrt(var / (var + (SHARE * light) ** 2 + np.float32(1e-30))), np.float32)
+    more = (SHARE * light) ** 2 + np.float32(step * step / 12 + 1e-30)
+    return np.asarray(z * np.sqrt(var / (var + more)), np.float32)
 
 
 def _by_tile(

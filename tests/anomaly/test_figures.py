@@ -210,6 +210,16 @@ def test_bright_light_forgives_a_share_of_itself_and_dark_sky_nothing() -> None:
     assert left[0, 4, 5] == left[0, 4, 4] and forgiving(z, 0 * var, 0 * mean).max() == 0
 
 
+def test_a_grey_level_more_is_no_surprise_and_ten_are() -> None:
+    """A ground of one level: what is predicted hardly varies, and the next level is 50 of its deviations away."""
+    var, mean = np.full((1, 5, 5), 4e-4, np.float32), np.zeros((1, 5, 5), np.float32)
+    z = np.zeros((1, 5, 5), np.float32)
+    z[0, 1, 1], z[0, 3, 3] = 50.0, 500.0
+    assert forgiving(z, var, mean).max() == pytest.approx(500.0)
+    rounded = forgiving(z, var, mean, step=1.0)
+    assert 3.0 < rounded[0, 1, 1] < 4.0 and rounded[0, 3, 3] > 30.0
+
+
 @pytest.mark.parametrize("kind", list(STAGED))
 def test_where_a_digitiser_swallowed_the_noise_anomalies_are_staged_in_its_steps(kind: str) -> None:
     rng = np.random.default_rng(7)
