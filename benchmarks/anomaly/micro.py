@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.anomaly.compare import draw, measured, merge, show
+from benchmarks.anomaly.compare import Cut, draw, draw_near, measured, merge, show
 from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
@@ -42,9 +42,11 @@ LIT = 3.0
 """A tile counts when its brightest smoothed half per cent stands this many noises above its ground."""
 
 
-def tiles_of(side: str, group: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Tiles with something in them, for the normals and for the null, in flux; no pixel is in both."""
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+def tiles_of(side: str, group: str) -> tuple[list[Cut], list[Cut]]:
+    """Tiles with something in them, for the normals and for the null, in flux, each with the number of its square: the
+    same cells are seen in all channels and at all times. No pixel is in both.
+    """
+    sides: tuple[list[Cut], list[Cut]] = ([], [])
     for _, frame in micro_frames(side):
         if frame.group != group:
             continue
@@ -54,7 +56,8 @@ def tiles_of(side: str, group: str) -> tuple[list[np.ndarray], list[np.ndarray]]
                 cut = frame.flux[row : row + TILE, col : col + TILE]
                 means = cut.reshape(TILE // 4, 4, TILE // 4, 4).mean((1, 3))
                 if np.percentile(means, 99.5) - np.percentile(means, 10) > LIT:
-                    sides[(row // BLOCK + col // BLOCK) % 2].append(np.ascontiguousarray(cut))
+                    near = row // BLOCK * 1000 + col // BLOCK
+                    sides[(row // BLOCK + col // BLOCK) % 2].append((np.ascontiguousarray(cut), near))
     return sides
 
 
@@ -68,9 +71,10 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     """All methods and kinds on one field."""
     side, group, other = FIELDS[name]
     rng = np.random.default_rng(11)
-    left, right = tiles_of(side, group)
+    left, both = tiles_of(side, group)
+    right = [cut for cut, _ in both]
     kinds = kinds_of(side, other)
-    normals, null = draw(rng, left, given.normals), draw(rng, right, given.null)
+    (normals, near), null = draw_near(rng, left, given.normals), draw(rng, right, given.null)
     injected = {kind: np.array([make(rng, t) for t in draw(rng, right, given.each)]) for kind, make in kinds.items()}
     print(f"{name}: {len(normals)} normals, {len(null)} null tiles, {given.each} of each kind", flush=True)
     sets = {"null": null, **injected}
@@ -79,7 +83,7 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
         scorer = fit(normals)
         scores = {kind: scorer(tiles) for kind, tiles in sets.items()}
         rows[rival] = {kind: measured(rng, scores["null"], scores[kind]) for kind in kinds}
-    detector = KeptDetector(given.keep, prior="cells", device="cpu").fit(list(normals.astype(np.float32)))
+    detector = KeptDetector(given.keep, prior="cells", device="cpu").fit(list(normals.astype(np.float32)), groups=near)
     ours = {kind: detector.evaluate(list(tiles.astype(np.float32))) for kind, tiles in sets.items()}
     found = {"gencosmo": {kind: np.array([t.score[0] for t in tiles]) for kind, tiles in ours.items()}}
     for view in ours["null"][0].views:
@@ -101,7 +105,7 @@ def small(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     side, group, other = FIELDS[name]
     rng, n = np.random.default_rng(12), given.small
-    left, right = tiles_of(side, group)
+    left, right = ([cut for cut, _ in cuts] for cuts in tiles_of(side, group))
     kinds = kinds_of(side, other)
     normals = draw(rng, left, given.normals)
     odd = {kind: np.array([make(rng, t) for t in draw(rng, right, given.each)]) for kind, make in kinds.items()}
