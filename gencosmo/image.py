@@ -258,7 +258,7 @@ def require_signal(image: Image, *, max_fill: float = 0.6) -> None:
                 f"{100 * share:.1f} % of pixels{where} masked, limit {100 * max_fill:g} %: "
                 "an inpainting from so little data would be the prior alone",
                 code="nothing_observed",
-                hint="check the mask polarity: True or non-zero means bad",
+                hint="True or non-zero means bad; where that is right, raise max_fill (--max-fill)",
             )
         seen = image.data[channel][~mask[channel]]
         if seen.size and seen.min() == seen.max():

@@ -25,7 +25,7 @@ from gencosmo.io.decode import decode_together, recall
 from gencosmo.io.earlier import earlier_plane
 from gencosmo.io.hdus import FitsFile, Limits, open_fits
 from gencosmo.io.layout import NOISE_KINDS, Layout, PlaneRef
-from gencosmo.io.noise import read_noise, restore_exact
+from gencosmo.io.noise import check_range, read_noise, restore_exact
 from gencosmo.io.pixels import Pixels, Section, is_byte_mask, load, load_beside, remember_decoded
 from gencosmo.io.profiles import layouts_of
 from gencosmo.io.wcs import origin_of, pixel_scale, wcs_notes
@@ -176,6 +176,7 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
     if noise is None:
         ivar = None
     else:
+        check_range(noise, source, ivar)
         restore_exact(layout, noise, ivar, flags)
         _distrust(flags)
     if np.bitwise_and.reduce(flags, axis=None) & bits("NO_DATA"):

@@ -17,7 +17,7 @@ from gencosmo.io.pixels import Pixels, Section, load_beside
 from gencosmo.ops.ingest import ingest
 from gencosmo.scaling import difference_noise
 
-__all__ = ["EXACT_ERROR", "measured_noise", "read_noise", "restore_exact", "to_kind", "variance_shares"]
+__all__ = ["EXACT_ERROR", "check_range", "measured_noise", "read_noise", "restore_exact", "to_kind", "variance_shares"]
 
 EXACT_ERROR = float(np.float32(1e-19))
 """What ERR of an exact value holds: so small that no pixel is so good, so large that its inverse square is finite."""
@@ -59,6 +59,7 @@ def read_noise(
             if positive.size:
                 values = np.where(values < _TINY * np.median(positive), np.float32(0), values)
     ivar = _to_ivar(values, kind)
+    check_range(values, kind, ivar)
     if not (ivar > 0).any():
         _warn("no_noise", f"the {kind} plane is nowhere positive: not used")
         return None, None, "none"
@@ -80,6 +81,26 @@ def restore_exact(
         exact = (noise == np.float32(told)) & (ivar > 0)
         ivar[exact] = np.inf
         flags[exact] &= ~np.uint32(bits("NO_NOISE"))
+
+
+def check_range(noise: NDArray[Any], kind: str, ivar: NDArray[np.float32] | None) -> None:
+    """Refuse a noise plane of which no inverse variance fits into float32: it would look like a file of bad pixels.
+
+    Raises
+    ------
+    InputError
+        `bad_noise`.
+    """
+    if kind not in ("std", "variance") or ivar is None or (ivar > 0).any():
+        return
+    known = noise[np.isfinite(noise) & (noise > 0)]
+    if known.size and not (_to_ivar(known, kind) > 0).any():
+        raise InputError(
+            f"the {kind} plane holds {np.median(known):.3g}: one over the variance is not in the range of float32 "
+            "(1e-45 to 3.4e38)",
+            code="bad_noise",
+            hint="give image and noise in another unit, as 1e-20 erg/s/cm2/Angstrom or counts",
+        )
 
 
 def _to_ivar(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:

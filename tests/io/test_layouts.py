@@ -253,6 +253,22 @@ def test_a_noise_plane_without_noise_is_not_used(tmp_path):
     assert not image.mask.any()
 
 
+@pytest.mark.parametrize("dtype", ["f4", ">f8"])
+@pytest.mark.parametrize("scale", [1e-22, 1e30])
+@pytest.mark.parametrize(("name", "power"), [("ERR", 1), ("VAR", 2)])
+def test_noise_whose_inverse_variance_float32_cannot_hold_is_told(tmp_path, dtype, scale, name, power):
+    """Images in W/m2/Hz or erg/s/cm2/A: not a file of bad pixels, which is what zeros in `ivar` would make of it."""
+    noise = np.full(SHAPE, (5 * scale) ** power).astype(dtype if power == 1 else ">f8")
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.ImageHDU((sky() * scale).astype(dtype), name="SCI"),
+        fits.ImageHDU(noise, name=name),
+    ]
+    with pytest.raises(InputError, match="not in the range of float32") as caught:
+        gio.read(write(tmp_path / "a.fits", *hdus))
+    assert caught.value.code == "bad_noise"
+
+
 def test_reference_pixels_are_masked_and_marked(tmp_path):
     dq = np.zeros(SHAPE, np.uint32)
     dq[:4] = 1 | 1 << 31
