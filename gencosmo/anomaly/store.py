@@ -19,7 +19,7 @@ from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 5
+VERSION = 6
 WIDTHS = ("edges", "freedom", "scale")
 
 
