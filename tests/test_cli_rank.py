@@ -1,6 +1,7 @@
 """Plates and slides in order: wells from names, channels apart, heat maps, and what is refused."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from astropy.table import Table
 from typer.testing import CliRunner
 
 from gencosmo.cli import app
+from gencosmo.commands.console import print_json
 from gencosmo.commands.cutouts import cutouts_of
 from gencosmo.errors import InputError, TooLargeError, UsageError
 from gencosmo.io.fits import ReadOptions
@@ -224,6 +226,13 @@ def test_files_that_cannot_be_used_are_told_and_the_others_ranked(tmp_path):
     for k in range(5):
         (folder / f"{k}.fits").unlink()
     assert "error[too_small]" in call("rank", folder, "-o", tmp_path / "none", code=3).output
+
+
+def test_json_knows_no_nan(capsys):
+    print_json({"ranked": [{"score": math.nan, "p_value": 0.5}], "corner": (1.0, math.inf), "file": "a"})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "ranked": [{"score": None, "p_value": 0.5}], "corner": [1.0, None], "file": "a",
+    }  # fmt: skip
 
 
 def test_maps_of_stacks_are_stacks():

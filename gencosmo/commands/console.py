@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -40,8 +41,16 @@ def note(text: str) -> None:
 
 
 def print_json(words: Mapping[str, Any]) -> None:
-    """Print one JSON document to stdout."""
-    print(json.dumps(words, indent=2, default=str))
+    """Print one JSON document to stdout; numbers that are none or infinite, which JSON does not know, become null."""
+    print(json.dumps(_finite(words), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_warning(code: str, text: str) -> None:
