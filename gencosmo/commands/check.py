@@ -263,17 +263,19 @@ def _card(prior: Any) -> Card | None:
 
 
 def check_lines(found: dict[str, Any]) -> list[str]:
-    """Return the findings as lines to read; of a cube the first plane at length, the others in a line each."""
+    """Return the findings as lines to read; of a cube or stack the first plane at length, others in a line each."""
     word = "HDU " if "scale" not in found else ""
     lines = [f"{found['path']}: profile {found['profile']}", *(f"  {word}{text}" for text in found["hdus"])]
     lines += [
         f"camera, channel {channel}: {_electrons(law)}, offset {law['offset']:.4g}"
         for channel, law in found.get("camera", {}).items()
     ]
-    told = set()
+    told, stack = set(), "scale" in found
     for plane in found["planes"]:
         number = plane["plane"]
-        if number is not None and plane["hdu"] in told:
+        if stack and told:
+            lines.append(f"plane {plane['hdu']}: {_to_fill(plane)}{_causes(plane)}; {_noises(plane)}")
+        elif number is not None and plane["hdu"] in told:
             lines.append(f"  plane {number + 1}: {_to_fill(plane)}; noise measured {plane['noise_measured']:.4g}")
         else:
             lines += _plane_lines(plane, found.get("scale", "arcsec"))
@@ -309,6 +311,16 @@ def _plane_lines(plane: dict[str, Any], unit: str) -> list[str]:
     lines.append(f"  noise: {word}{told}; measured from neighbours {plane['noise_measured']:.4g}")
     lines.append(f"  memory: about {plane['megabytes']} MB while it runs, and the windows of the prior")
     return lines
+
+
+def _causes(plane: dict[str, Any]) -> str:
+    causes = [f"{name} {number}" for name, number in plane["flags"].items()]
+    return f" ({', '.join(causes)})" if causes else ""
+
+
+def _noises(plane: dict[str, Any]) -> str:
+    claimed = "" if plane["noise_claimed"] is None else f"told {plane['noise_claimed']:.4g}, "
+    return f"noise {claimed}measured {plane['noise_measured']:.4g}"
 
 
 def _to_fill(plane: dict[str, Any]) -> str:

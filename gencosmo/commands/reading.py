@@ -197,6 +197,7 @@ def parse_find(text: str | None) -> tuple[str, ...]:
     UsageError
         When there is no finder of that name, or the package it needs is not there.
     """
-    names = tuple(dict.fromkeys(name.strip().lower() for name in (text or "").split(",") if name.strip()))
+    words = [name.strip().lower() for name in (text or "").split(",") if name.strip()]
+    names = tuple(dict.fromkeys("sat" if word == "saturated" else word for word in words))
     check_finders(names)
     return names
