@@ -20,6 +20,8 @@ GROUND, MOST_LEVELS = 8.0, 64
 """Noises from the background within which grey levels are counted, and how many there may be: with a step of a quarter
 of the noise, rounding adds half a per cent to its variance.
 """
+RARE, COMMON = 0.002, 0.7
+"""Share of the ground that a level holds at least, and that all levels hold together."""
 LEVELS_APART = 0.02
 """Distances of grey levels are whole steps, to this share of one."""
 MAX_SAMPLE = 1_000_000
@@ -106,10 +108,11 @@ def grey_step(flux: Float, good: NDArray[np.bool_]) -> float:
     matter, or values that are no levels.
     """
     near = flux[good & (np.abs(flux) <= GROUND)]
-    levels = np.unique(near)
-    if not 2 <= levels.size <= MOST_LEVELS:
+    levels, counts = np.unique(near, return_counts=True)
+    common = counts >= RARE * near.size  # what was repaired before may lie between the levels
+    if not 2 <= common.sum() <= MOST_LEVELS or counts[common].sum() < COMMON * near.size:
         return 0.0
-    steps = np.diff(levels.astype(np.float64))
+    steps = np.diff(levels[common].astype(np.float64))
     steps = steps[steps > ROUNDING * GROUND]
     if steps.size == 0 or np.abs(steps / steps.min() - np.rint(steps / steps.min())).max() > LEVELS_APART:
         return 0.0

@@ -89,3 +89,12 @@ def test_the_step_of_grey_levels_in_noises(noise: float, step: float) -> None:
 def test_what_has_no_step_that_matters(plane: NDArray[np.float64]) -> None:
     flux = plane.astype(np.float32)
     assert grey_step(flux, np.ones(flux.shape, np.bool_)) == 0.0
+
+
+def test_a_few_pixels_between_the_levels_do_not_hide_them() -> None:
+    flux = np.round(np.random.default_rng(2).normal(0.0, 1.0, (SIDE, SIDE))).astype(np.float32)
+    good = np.ones(flux.shape, np.bool_)
+    flux[10:20, 10:30] = np.random.default_rng(3).standard_normal((10, 20))
+    assert grey_step(flux, good) == 1.0
+    flux[:40] += 0.1 * np.random.default_rng(4).standard_normal((40, SIDE)).astype(np.float32)
+    assert grey_step(flux, good) == 0.0

@@ -25,6 +25,7 @@ from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
 from benchmarks.quality.frames import micro_frames
+from gencosmo.scaling import grey_step
 
 FIELDS = {
     "vitra": ("test", "cp_vitra", "ilastik_nuclei"),
@@ -37,6 +38,7 @@ FIELDS = {
     "human": ("train", "cp_human", "cp_fly"),
 }
 """Side of the split, group, and the group whose cells are foreign."""
+Kind = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 TILE, BLOCK = 64, 128
 LIT = 3.0
 """A tile counts when its brightest smoothed half per cent stands this many noises above its ground."""
@@ -61,10 +63,21 @@ def tiles_of(side: str, group: str) -> tuple[list[Cut], list[Cut]]:
     return sides
 
 
-def kinds_of(side: str, other: str) -> dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]]:
+def seen(make: Kind) -> Kind:
+    """The same injection, in the grey levels of the camera: light that lies between them would give itself away."""
+
+    def put(rng: np.random.Generator, tile: np.ndarray) -> np.ndarray:
+        changed = make(rng, tile)
+        step = grey_step(tile, np.isfinite(tile))
+        return tile + step * np.rint((changed - tile) / step) if step else changed
+
+    return put
+
+
+def kinds_of(side: str, other: str) -> dict[str, Kind]:
     """Injections by name, the foreign cell among them."""
     frames = [frame.flux for _, frame in micro_frames(side) if frame.group == other]
-    return {**KINDS, "foreign cell": foreign(cells_of(frames))}
+    return {name: seen(make) for name, make in {**KINDS, "foreign cell": foreign(cells_of(frames))}.items()}
 
 
 def field(name: str, given: argparse.Namespace) -> dict[str, object]:
