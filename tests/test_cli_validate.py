@@ -34,7 +34,7 @@ def test_a_table_and_a_picture(tmp_path):
     path, png = starry(tmp_path / "a.fits"), tmp_path / "a.png"
     done = run("validate", path, "--pixels", 100, "--device", "cpu", "--report", png)
     assert done.exit_code == 0, done.stderr
-    for words in ("own", "hits", "gencosmo", "biharmonic", "median", "interpolation", "intervals hold"):
+    for words in ("own", "hits", "gencosmo", "biharmonic", "median", "interpolation", "typical", "intervals hold"):
         assert words in done.stdout
     assert png.read_bytes()[:4] == b"\x89PNG" and f"picture: {png}" in done.stderr
     again = run("validate", path, "--report", png)

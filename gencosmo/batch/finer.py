@@ -31,7 +31,7 @@ __all__ = ["load_psf", "run_finer"]
 
 PROFILES = {"gaussian": (gaussian_psf, 1, 1), "moffat": (moffat_psf, 1, 2), "airy": (airy_psf, 3, 3)}
 """Profile functions, and how few and how many numbers they take."""
-STRICT = ("out_of_domain", "hole_too_large", "psf_off_centre", "psf_undersampled", "solve_residual")
+STRICT = ("out_of_domain", "hole_too_large", "psf_off_centre", "psf_undersampled", "solve_residual", "misfit")
 
 
 def load_psf(text: str) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ Mode = Literal["fast", "quality", "walk"]
 SAMPLES = 8
 RESIDUAL = 0.1
 """Relative residual of the last solve above which it is told."""
+MISFIT = 3.0
+"""Mean squared misfit, in units of the noise, above which it is told."""
 
 
 def super_resolve(
@@ -271,6 +273,13 @@ def _result(
     residual = np.stack([one.residual(p.mean) for one, p in found])
     ivar = np.zeros(image.shape, np.float32) if image.ivar is None else image.ivar
     good = ~image.mask & (ivar > 0) & np.isfinite(ivar)
+    chi2 = float((residual[good].astype(np.float64) ** 2 * ivar[good]).mean()) if good.any() else None
+    if chi2 is not None and chi2 > MISFIT:
+        _warn(
+            f"seen through the psf, the result misses the image by chi2 {chi2:.3g}, expected about 1: the psf or the "
+            "noise (ivar) is not that of the image",
+            "misfit",
+        )
     return Result(
         mean=values([one.scene(p.mean) for one, p in found]),
         std=image.restore(std),
@@ -281,7 +290,7 @@ def _result(
         unit=image.unit,
         prior_share=image.restore(np.stack([one.scene(p.prior_share) for one, p in found])),
         residual=image.restore(residual),
-        chi2=float((residual[good].astype(np.float64) ** 2 * ivar[good]).mean()) if good.any() else None,
+        chi2=chi2,
         quantiles={} if doubt is None else {0.68: 1.0, 0.95: doubt.honest.quantile95},
         meta={"scale": scale, "flux_mode": flux},
         provenance=provenance,

@@ -32,7 +32,9 @@ KINDS = ("own", "hits", *PATTERNS)
 SIDE = 256
 """Rounds work on pieces of this side."""
 LEAST, MOST = 12, 0.3
-"""A round hides at least so many pixels, and at most this share of a piece."""
+"""A round hides at least so many pixels, and at most this share of a piece's good ones."""
+EMPTY = 0.5
+"""Where more than this share of a channel is masked, pieces are laid around good pixels: most others hold none."""
 ON_SOURCE = 3.0
 TRIES = 12
 Progress = Callable[[int, int], None]
@@ -108,7 +110,7 @@ def validate(
     wanted = _kinds(kinds, asked)
     if pixels < 1 or not minutes > 0:
         raise UsageError(f"pixels is {pixels}, minutes is {minutes}; expected numbers above 0")
-    require_signal(asked)
+    require_signal(asked, max_fill=1.0)
     denoiser = load_prior(prior, device) if not isinstance(prior, DiffusionPrior) else prior
     start, notes, shown = time.perf_counter(), _doubts(asked, denoiser), []
     scalings = [_scaling(asked, channel) for channel in range(asked.shape[0])]
@@ -194,7 +196,7 @@ def _hide(rng: np.random.Generator, kind: str, image: Image, scalings: Sequence[
         else:
             pattern = PATTERNS[kind](rng, shape)
         hidden = pattern & ~piece.mask
-        if hidden.sum() >= LEAST and hidden.mean() <= MOST and (hidden | piece.mask).mean() < 0.6:
+        if LEAST <= hidden.sum() <= MOST * (~piece.mask).sum():
             return piece, hidden
     return None
 
@@ -204,9 +206,23 @@ def _corner(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[slice, sl
     return slice(row, row + SIDE), slice(col, col + SIDE)
 
 
+def _around(place: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The piece with a pixel in its middle, or as near to it as the frame allows."""
+    top, left = (int(np.clip(at - SIDE // 2, 0, max(0, s - SIDE))) for at, s in zip(place, shape, strict=True))
+    return slice(top, top + SIDE), slice(left, left + SIDE)
+
+
+def _any(rng: np.random.Generator, chosen: Mask) -> tuple[int, int]:
+    """One of the True pixels, at random."""
+    row = int(np.searchsorted(np.cumsum(chosen.sum(1)), rng.integers(chosen.sum()), side="right"))
+    return row, int(rng.choice(np.flatnonzero(chosen[row])))
+
+
 def _cut(rng: np.random.Generator, image: Image, channel: int, scaling: Scaling) -> _Piece:
     """A random piece of one channel."""
-    rows, cols = _corner(rng, image.shape)
+    mask = image.mask[channel]
+    sparse = EMPTY < mask.mean() < 1
+    rows, cols = _around(_any(rng, ~mask), mask.shape) if sparse else _corner(rng, image.shape)
     cut = np.s_[channel : channel + 1, rows, cols]
     background = image.background
     if isinstance(background, np.ndarray):
@@ -229,12 +245,7 @@ def _window(rng: np.random.Generator, mask: Mask) -> Mask:
         if window.any():
             break
     else:
-        places = np.argwhere(mask)
-        row, col = places[rng.integers(len(places))] if len(places) else (0, 0)
-        top, left = (
-            int(np.clip(at - SIDE // 2, 0, max(0, s - SIDE))) for at, s in zip((row, col), mask.shape, strict=True)
-        )
-        window = mask[top : top + SIDE, left : left + SIDE]
+        window = mask[_around(_any(rng, mask), mask.shape)] if mask.any() else window
     return window
 
 

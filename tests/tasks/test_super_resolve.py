@@ -43,7 +43,9 @@ def sky(side: int = SIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def trained() -> tuple[np.ndarray, np.ndarray, Result]:
     scene, image, psf = sky(24)
     held = Image(image[None], origin=PLACE, planar=True)
-    return scene, image, super_resolve(held, 2, psf=psf, ivar=NOISE**-2, samples=4, steps=8, seed=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GencosmoWarning)  # the psf and the noise are right
+        return scene, image, super_resolve(held, 2, psf=psf, ivar=NOISE**-2, samples=4, steps=8, seed=4)
 
 
 def test_it_is_closer_to_the_scene_than_the_image_is() -> None:
@@ -55,6 +57,15 @@ def test_it_is_closer_to_the_scene_than_the_image_is() -> None:
     assert result.target == "scene"
     assert result.meta["scale"] == (2, 2)
     assert result.provenance["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    ("psf", "noise"), [(gaussian_psf(8.0, size=23), NOISE), (gaussian_psf(2.3, size=9), NOISE / 6)]
+)
+def test_a_psf_or_a_noise_that_is_not_the_images_is_told(psf, noise) -> None:
+    with pytest.warns(GencosmoWarning, match="misses the image by chi2") as caught:
+        super_resolve(sky(24)[1], 2, psf=psf, ivar=noise**-2, samples=0, steps=4)
+    assert "misfit" in {w.message.code for w in caught}  # type: ignore[union-attr]
 
 
 def test_the_spread_without_samples_has_its_interval() -> None:

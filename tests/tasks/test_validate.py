@@ -141,6 +141,18 @@ def test_channels_origin_and_background_go_along() -> None:
     assert all(shot.image.origin == (7, 9) for shot in found.shown)
 
 
+@pytest.mark.parametrize("kind", ["hits", "cosmic", "random"])
+def test_frames_that_are_mostly_empty_are_validated_where_they_are_not(kind: str) -> None:
+    """As resampled frames are: 94 % without a value, and hardly a piece at random that holds anything."""
+    image = np.full((1200, 900), np.nan, np.float32)
+    image[700:900, 600:900] = np.kron(np.ones((2, 3)), frame(100))
+    found = gencosmo.validate(image, kinds=[kind], pixels=60, seed=5, device="cpu")
+    assert found.kinds[0].hidden >= 60 and not found.kinds[0].fillers["gencosmo"].rms > 60
+    assert all(np.isfinite(shot.image.data[0][shot.hidden]).all() for shot in found.shown)
+    with pytest.raises(InputError, match="no good pixels to hide"):
+        gencosmo.validate(frame(64), np.ones((64, 64)), kinds=[kind], device="cpu")
+
+
 def test_time_is_bounded_and_each_kind_gets_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     found = gencosmo.validate(frame(64), kinds=["cosmic", "random"], pixels=10**9, minutes=1e-9, device="cpu")
     assert [kind.rounds for kind in found.kinds] == [1, 1]
