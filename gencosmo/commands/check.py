@@ -270,7 +270,8 @@ def check_lines(found: dict[str, Any]) -> list[str]:
         f"camera, channel {channel}: {_electrons(law)}, offset {law['offset']:.4g}"
         for channel, law in found.get("camera", {}).items()
     ]
-    told, stack = set(), "scale" in found
+    told: set[str] = set()
+    stack = "scale" in found
     for plane in found["planes"]:
         number = plane["plane"]
         if stack and told:

@@ -187,7 +187,7 @@ class StackSession:
                 f"{100 * masked / pixels:.1f} % of pixels of {unit.plane} masked, limit {100 * max_fill:g} %: "
                 "an inpainting from so little data would be the prior alone",
                 code="nothing_observed",
-                hint="check the mask polarity: True or non-zero means bad",
+                hint="True or non-zero means bad; where that is right, raise max_fill (--max-fill)",
             )
 
     def plane_hash(self, unit: Unit) -> str | None:

@@ -7,12 +7,13 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError
+from gencosmo.errors import FormatError, InputError, TooLargeError, UsageError, digits
 from gencosmo.io.axes import Plane, Section, parse_axes
 from gencosmo.io.ngff import Step, steps_of_image
 from gencosmo.io.stack import Details, Stack, check_dtype, in_seconds, size_in_um, with_others
@@ -99,6 +100,7 @@ class ZarrStack(Stack):
         if section is None:
             self.check_size(whole=True)
             section = (slice(None), slice(None))
+        self._check_chunks(level, self.index(plane, section))
         try:
             found = np.asarray(self.arrays[level][self.index(plane, section)])
         except MemoryError:
@@ -109,6 +111,30 @@ class ZarrStack(Stack):
             ) from None
         found = found.T if self.axes.transposed else found
         return np.ascontiguousarray(found).astype(found.dtype.newbyteorder("="), copy=False)
+
+    def _check_chunks(self, level: int, index: tuple[int | slice, ...]) -> None:
+        """Refuse stored chunks (shards) that are larger than their values bare: codecs unpack all that is there."""
+        array = self.arrays[level]
+        sides = array.shards or array.chunks
+        spans = [
+            range(*part.indices(size)) if isinstance(part, slice) else range(part, part + 1)
+            for part, size in zip(index, array.shape, strict=True)
+        ]
+        most = (
+            int(1.1 * math.prod(sides) * array.dtype.itemsize)
+            + 65536
+            + 64 * math.prod(sides) // math.prod(array.chunks)
+        )
+        folder = os.path.join(self.path, self.group, self.levels[level])
+        grid = (range(span.start // side, (span.stop - 1) // side + 1) for span, side in zip(spans, sides, strict=True))
+        for place in product(*grid):
+            name = os.path.join(folder, *array.metadata.encode_chunk_key(place).split("/"))
+            size = os.path.getsize(name) if os.path.isfile(name) else 0
+            if size > most:
+                raise TooLargeError(
+                    f"{name} is {digits(size)} bytes, and holds {digits(most)} at most by its description",
+                    hint="is the file sound?",
+                )
 
 
 def read_attributes(folder: str) -> dict[str, Any]:

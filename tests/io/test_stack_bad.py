@@ -1,5 +1,6 @@
 """What is wrong with stacks beyond broken files (`test_tiff_bad`, `test_zarr`): metadata, noise, colours, masks."""
 
+import gzip
 import json
 import struct
 import zlib
@@ -139,7 +140,7 @@ def test_masks_of_nothing_and_of_everything(tmp_path):
     assert (report.status, told["code"]) == ("copied", "nothing_to_fill") and "--mask FILE" in told["message"]
     with pytest.raises(InputError, match=r"100\.0 % of pixels masked") as caught:
         run(tmp_path, tmp_path / "in.tif", "b.tif", mask=np.ones(SIZE, bool))
-    assert caught.value.code == "nothing_observed" and "polarity" in caught.value.hint
+    assert caught.value.code == "nothing_observed" and "non-zero means bad" in caught.value.hint
 
 
 def hyperstack(path, text):
@@ -197,3 +198,15 @@ def test_numbers_that_are_none(tmp_path, value):
             Camera(**words)
         assert caught.value.code == "bad_noise"
     assert [one.name for one in Path(tmp_path).iterdir()] == ["in.tif"]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_chunk_that_holds_more_than_its_description_is_not_unpacked(tmp_path, version, monkeypatch):
+    """Much of nothing in little gzip, where 960 values belong."""
+    path = Path(zarr_file(tmp_path / "a.zarr", values(SIZE), "YX", version=version, chunks=(30, 32)))
+    name = path / "s0" / ("1/0" if version == "0.4" else "c/1/0")
+    name.write_bytes(gzip.compress(bytes(1 << 27), 9))
+    monkeypatch.setattr("zarr.Array.__getitem__", None)  # nothing may be unpacked
+    with pytest.raises(InputError, match=r"bytes, and holds 67 \d\d\d at most by its description") as caught:
+        run(tmp_path, path, "b.zarr")
+    assert caught.value.code == "too_large" and str(name) in str(caught.value)
