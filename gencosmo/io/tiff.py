@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated
 from gencosmo.io.tiff_open import check_codec, open_tiff
 
 __all__ = ["TiffStack", "page_array"]
+
+_FILES = re.compile(r'FileName="([^"]*)"')
 
 
 class TiffStack(Stack):
@@ -71,7 +74,7 @@ class TiffStack(Stack):
             )
         chosen = series[int(text)]
         if any(page is not None and page.parent is not self.file for page in chosen.pages) or (
-            None in chosen.pages and "FileName=" in (self.file.ome_metadata or "")
+            None in chosen.pages and set(_FILES.findall(self.file.ome_metadata or "")) - {os.path.basename(self.path)}
         ):
             raise InputError(
                 f"{self.path} is a part of an image in several files",

@@ -1,5 +1,7 @@
 """TIFF files that end early, acquisitions that were stopped, and stacks of one page that stands for all."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -52,9 +54,15 @@ def test_one_page_that_stands_for_a_stack_is_read_plane_by_plane(tmp_path, kind,
 
 
 def stopped(path):
-    """An OME-TIFF of nine planes of which three were taken."""
+    """An OME-TIFF of nine planes of which three were taken; it names itself, as Micro-Manager has it."""
     tifffile.imwrite(path, values((3, *SIZE)), ome=True, photometric="minisblack", metadata={"axes": "ZYX"})
-    path.write_bytes(path.read_bytes().replace(b'SizeZ="3"', b'SizeZ="9"'))
+    with tifffile.TiffFile(path) as file:
+        words = file.ome_metadata.replace('SizeZ="3"', 'SizeZ="9"')
+    identity = re.search(r'UUID="(urn:uuid:[^"]*)"', words)[1]
+    own = f'<UUID FileName="{path.name}">{identity}</UUID>'
+    words = words.replace('<TiffData IFD="0" PlaneCount="3"/>', f'<TiffData IFD="0" PlaneCount="3">{own}</TiffData>')
+    assert own in words
+    tifffile.imwrite(path, values((3, *SIZE)), photometric="minisblack", description=words, metadata=None)
     return path
 
 
