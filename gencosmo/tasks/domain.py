@@ -29,12 +29,15 @@ def widest_holes(mask: NDArray[np.bool_], limit: int) -> tuple[NDArray[np.bool_]
     """
     large = np.zeros(mask.shape, bool)
     farthest = 0.0
+    # such a disc holds this square: on most frames none does, and a million small holes need not be looked at
+    square = max(1, int(limit / np.sqrt(2)))
+    inner = mask & (ndimage.minimum_filter(mask.view(np.uint8), square, mode="constant", cval=1) > 0)
+    if not inner.any():
+        return large, 0
     label, _count = ndimage.label(mask)
-    for number, box in enumerate(ndimage.find_objects(label), start=1):
-        # at an edge a hole is half of one that could go on beyond it
-        sides = zip(box, mask.shape, strict=True)
-        if min((cut.stop - cut.start) * (2 if cut.start == 0 or cut.stop == n else 1) for cut, n in sides) <= limit:
-            continue
+    boxes = ndimage.find_objects(label)
+    for number in np.unique(label[inner]).tolist():
+        box = boxes[number - 1]
         around = tuple(slice(max(0, cut.start - 1), cut.stop + 1) for cut in box)
         hole = label[around] == number
         if hole.all():

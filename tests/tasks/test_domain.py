@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import gencosmo
 from gencosmo.errors import GencosmoWarning
@@ -16,7 +17,7 @@ from gencosmo.image import Image, as_image
 from gencosmo.priors.cards import Card, card_path
 from gencosmo.priors.looks import MIN_PIXELS, STATISTICS, frame_looks, join_domains, measure_domain, strange_looks
 from gencosmo.scaling import measure_scaling
-from gencosmo.tasks.domain import judge_domain, unseen_looks
+from gencosmo.tasks.domain import REACH, judge_domain, unseen_looks, widest_holes
 from tests.tasks.strange import STRANGE, granulation, ordinary, raw_colour
 
 CARD = Card.read(card_path("sky"))
@@ -160,3 +161,22 @@ def test_a_plane_without_any_good_pixel_is_one_hole():
     assert wide(np.ones((100, 120), bool)).all()
     (text,) = told(as_image(np.eye(100, dtype=np.float32), mask=np.ones((100, 100))), replace(CARD, domain={}))
     assert "200 px wide" in text
+
+
+def test_the_short_way_finds_what_the_definition_says():
+    """Holes are looked at one by one only where a square fits that every wide disc holds."""
+    rng = np.random.default_rng(8)
+    for limit in (5, 12, 23):
+        mask = rng.random((90, 110)) < 0.01
+        mask[20:45, 30 : 31 + limit], mask[:, 80] = True, True
+        mask[-(limit // 2 + 1) :, :60] = True
+        label, count = ndimage.label(mask)
+        wide_ones, farthest = np.zeros(mask.shape, bool), 0.0
+        for number in range(1, count + 1):
+            distance = ndimage.distance_transform_edt(label == number)
+            if 2 * distance.max() >= limit + 1:
+                farthest = max(farthest, distance.max())
+                near = ndimage.distance_transform_edt(2 * distance < limit + 1) <= REACH * limit
+                wide_ones |= near & (label == number)
+        found, width = widest_holes(mask, limit)
+        assert np.array_equal(found, wide_ones) and width == int(2 * farthest) > limit
