@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.batch.finer import load_psf
+from gencosmo.batch.finer import STRICT, load_psf
 from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.image import Image, require_signal
@@ -25,8 +25,6 @@ from gencosmo.io.storage import check_place
 from gencosmo.result import Result
 
 __all__ = ["run_finer_stack"]
-
-STRICT = ("out_of_domain", "hole_too_large", "psf_off_centre", "psf_undersampled", "solve_residual")
 
 
 def run_finer_stack(path_in: str, path_out: str, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> FileReport:

@@ -37,6 +37,10 @@ SHRINK, SHIFT_SHRINK = 300.0, 3000.0
 OUTLIER = 25.0
 """Squared residuals over the variance count at most this much: a rare hidden star does not widen every hole."""
 FACTOR_LOW, FACTOR_HIGH = 0.2, 5.0
+WIDE = 0.9
+"""Share of the training's groups that the intervals of large frames are to hold for."""
+GROUP_BATCHES = 4
+"""Fewest validation batches of a group."""
 MIN_HIDDEN = 60
 """Tiles with fewer pixels that were asked for do not count for the intervals."""
 VALIDATION_SEED = 987_654
@@ -131,7 +135,7 @@ def collect_lights(
         if lights.frames:
             parts = [
                 residuals_of(network, lights.draw(settings.batch), settings, step * settings.batch)["scene"]
-                for step in range(max(2, batches))
+                for step in range(max(GROUP_BATCHES, batches))
             ]
             seen = joined(parts)
             if len(seen.tile) and int(torch.bincount(seen.tile).max()) >= MIN_HIDDEN:
@@ -189,10 +193,10 @@ def interval_multipliers(residuals: Residuals, factors: Tensor, shifts: Tensor) 
 def group_multipliers(
     network: DenoiserNetwork, frames: Sequence[Frame], settings: Settings, tables: tuple[Tensor, Tensor], batches: int
 ) -> dict[str, float]:
-    """Interval multipliers of large real frames, those of the group with the widest; empty where there are none.
+    """Interval multipliers of large real frames, those of groups with wide ones; empty where there are none.
 
     Stamps centred on an object and simulated crowds have other tails than users' frames, and a user's instrument is
-    none of the training's: what holds for the worst of these has the best chance to hold there.
+    none of the training's: what holds for nearly all of these has a good chance to hold there.
     """
     large = [frame for frame in frames if min(frame.flux.shape) >= settings.tile]
     groups = sorted({frame.group for frame in large})
@@ -200,15 +204,16 @@ def group_multipliers(
     found = []
     for group in groups:
         mine = [frame for frame in large if frame.group == group]
-        seen = collect(network, mine, real, max(2, batches // len(groups)), plain=True)["frame"]
+        seen = collect(network, mine, real, max(GROUP_BATCHES, batches // len(groups)), plain=True)["frame"]
         if int(seen.asked.sum()) >= MIN_HIDDEN * settings.batch:
             found.append(interval_multipliers(seen, *tables))
-    return widest(found)
+    return wide(found)
 
 
-def widest(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The largest of every multiplier."""
-    return {name: max(each[name] for each in found) for name in (found[0] if found else ())}
+def wide(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of every multiplier what one group in ten exceeds: the largest of few; of many it would be chance."""
+    names = found[0] if found else ()
+    return {name: float(torch.tensor([each[name] for each in found]).quantile(WIDE)) for name in names}
 
 
 def calibrate(
@@ -224,7 +229,7 @@ def calibrate(
     lights = {} if settings.simulator == "sky" else collect_lights(network, frames, settings, batches // 12)
     if lights:
         tables["scene"] = correction_tables(joined(list(lights.values())), tables["scene"])
-        quantiles["scene"] = widest([interval_multipliers(seen, *tables["scene"]) for seen in lights.values()])
+        quantiles["scene"] = wide([interval_multipliers(seen, *tables["scene"]) for seen in lights.values()])
     return Calibration(
         weights_sha256=weights_sha256,
         level_edges=LEVEL_EDGES,
