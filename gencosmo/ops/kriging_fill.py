@@ -52,7 +52,7 @@ NEAR, LEAST_NEAR = 32, 12
 """Most neighbours of an estimate, and the fewest; with fewer a pixel keeps what it has."""
 CANDIDATES = 2 * NEAR
 """Nearest trusted pixels among which neighbours are chosen where distances differ by direction."""
-GRADIENT_REACH = 2.0
+GRADIENT_REACH = 3.0
 """Standard deviation in pixels of the window over which gradients are gathered."""
 MOST_STRETCH, OWN_GRADIENTS = 2.0, 4.0
 """Of squared distances, and the nuggets that are added to both ends of the gradients' tensor."""
