@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import InputError, UsageError
 
-__all__ = ["SEED_MAX", "ivar_array", "opened", "plain", "whole"]
+__all__ = ["SEED_MAX", "draws", "ivar_array", "opened", "plain", "whole"]
 
 SEED_MAX = (1 << 64) - 1
+MOST_DRAWS = 4096
+"""Samples, and steps of each."""
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
@@ -34,6 +36,18 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
         most = "2^64 - 1" if high == SEED_MAX else high
         raise UsageError(f"{name} is {value!r}, expected a whole number from {low} to {most}", code="usage")
     return number
+
+
+def draws(samples: Any, steps: Any, seed: Any) -> tuple[int, int | None, int]:
+    """Samples, steps (None: as many as the task takes) and seed as Python's whole numbers.
+
+    Raises
+    ------
+    UsageError
+        One that is no whole number, or out of range.
+    """
+    steps = None if steps is None else whole("steps", steps, 2, MOST_DRAWS)
+    return whole("samples", samples, 0, MOST_DRAWS), steps, whole("seed", seed, 0, SEED_MAX)
 
 
 def plain(name: str, value: Any) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gencosmo.errors import Cancelled, UsageError
 from gencosmo.flags import bits
-from gencosmo.given import SEED_MAX, whole
+from gencosmo.given import draws
 from gencosmo.image import Image, as_image, require_signal
 from gencosmo.priors import load_prior
 from gencosmo.priors.base import World
@@ -96,7 +96,8 @@ def inpaint(
         From loading the prior.
     """
     asked = as_image(image, mask, ivar)
-    samples, steps, seed = _checked(target, samples, steps, seed)
+    _check_target(target)
+    samples, steps, seed = draws(samples, steps, seed)
     if not asked.mask.any():
         result = _untouched(asked, target)
         return _scored(result, asked, prior, target, seed, device, cancel) if score else result
@@ -169,7 +170,7 @@ def denoise(
         When the noise is not known, and as :func:`inpaint`.
     """
     asked = as_image(image, mask, ivar)
-    samples, steps, seed = _checked("scene", samples, steps, seed)
+    samples, steps, seed = draws(samples, steps, seed)
     require_signal(asked, max_fill=max_fill)
     return _posterior(
         asked,
@@ -185,12 +186,9 @@ def denoise(
     )
 
 
-def _checked(target: str, samples: Any, steps: Any, seed: Any) -> tuple[int, int | None, int]:
-    """Samples, steps and seed as Python's whole numbers, if all options are in range."""
+def _check_target(target: str) -> None:
     if target not in TARGETS:
         raise UsageError(f"target is {target!r}, expected one of {', '.join(TARGETS)}", code="target")
-    steps = None if steps is None else whole("steps", steps, 2, 4096)
-    return whole("samples", samples, 0, 4096), steps, whole("seed", seed, 0, SEED_MAX)
 
 
 def _untouched(image: Image, target: World) -> Result:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.flags import bits
-from gencosmo.given import SEED_MAX, whole
+from gencosmo.given import draws
 from gencosmo.image import Image, as_image, require_signal
 from gencosmo.priors import load_prior, resolve_device
 from gencosmo.priors.base import Denoiser
@@ -117,7 +117,8 @@ def super_resolve(
     start = time.perf_counter()
     asked = as_image(image, mask, ivar)
     factors = scale_of(scale)
-    samples, steps, seed = _checked(samples, steps, mode, seed)
+    _check_mode(mode)
+    samples, steps, seed = draws(samples, steps, seed)
     kernel = psf_of(asked, psf)
     flux = flux_mode_of(asked.unit, flux_mode)
     if asked.ivar is None:
@@ -216,12 +217,9 @@ def _channels(
     return found
 
 
-def _checked(samples: Any, steps: Any, mode: str, seed: Any) -> tuple[int, int | None, int]:
-    """Samples, steps and seed as Python's whole numbers, if all options are in range."""
+def _check_mode(mode: str) -> None:
     if mode not in ("fast", "quality", "walk"):
         raise UsageError(f"mode is {mode!r}, expected fast, quality or walk", code="usage")
-    steps = None if steps is None else whole("steps", steps, 2, 4096)
-    return whole("samples", samples, 0, 4096), steps, whole("seed", seed, 0, SEED_MAX)
 
 
 def _part(progress: Progress | None, channel: int, channels: int) -> Progress | None:
