@@ -153,7 +153,7 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
         _decode_ahead(file, layout)
     pixels = load(file, layout.science, section, layout.plane)
     planes = pixels.planes()
-    _warn_infinite(planes)
+    beyond = _warn_masked(planes, pixels.bscale, pixels.bzero)
     marks, survey = _read_mask(layout, options, planes.shape, section)
     noise = None
     source = "none"
@@ -180,7 +180,8 @@ def read_plane(file: FitsFile, layout: Layout, options: ReadOptions, section: Se
         restore_exact(layout, noise, ivar, flags)
         _distrust(flags)
     if np.bitwise_and.reduce(flags, axis=None) & bits("NO_DATA"):
-        raise InputError("image has no finite pixel", code="no_signal")
+        text = "no pixel is within 3.4e38, the range of float32" if beyond else "image has no finite pixel"
+        raise InputError(text, code="no_signal", hint="give the image in other units" if beyond else "")
     image = _assemble(file, layout, pixels, data, ivar, flags, {"planes": survey, "noise_source": source})
     if options.find:
         image = find_defects(image, options.find, saturation=_saturation(pixels.cards, file.primary))
@@ -325,12 +326,21 @@ def _join(left: NDArray[np.uint32] | None, right: NDArray[np.uint32] | None) -> 
     return left | right
 
 
-def _warn_infinite(planes: NDArray[Any]) -> None:
-    if planes.dtype.kind != "f":
-        return
-    number = int(np.count_nonzero(np.isinf(planes)))
-    if number:
-        warnings.warn(GencosmoWarning(f"{number} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
+def _warn_masked(planes: NDArray[Any], bscale: float, bzero: float) -> int:
+    """Warn of pixels that `ingest` masks though they are no NaN; the number of those that only float32 cannot hold."""
+    infinite = beyond = 0
+    if planes.dtype.kind == "f":
+        infinite = int(np.count_nonzero(np.isinf(planes)))
+    kind: Any = np.finfo(planes.dtype) if planes.dtype.kind == "f" else np.iinfo(planes.dtype)
+    most = (float(np.finfo(np.float32).max) - abs(bzero)) / max(abs(bscale), 1e-300)
+    if float(kind.max) > most:
+        beyond = int(np.count_nonzero(np.abs(planes) > most)) - infinite
+    if infinite:
+        warnings.warn(GencosmoWarning(f"{infinite} infinite pixels treated as masked", code="non_finite"), stacklevel=4)
+    if beyond:
+        text = f"{beyond} pixels beyond 3.4e38, the range of float32, treated as masked"
+        warnings.warn(GencosmoWarning(text, code="non_finite"), stacklevel=4)
+    return beyond
 
 
 def _saturation(cards: Cards, primary: Cards) -> float | None:

@@ -79,7 +79,8 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
     Raises
     ------
     InputError
-        ``scene`` without `ivar`; more than 256 channels.
+        ``scene`` without `ivar`; more than 256 channels; values so close to the ends of float32 that their differences
+        do not fit.
     """
     channels = image.shape[0]
     if channels > CHANNELS_MAX:
@@ -105,7 +106,7 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         if world == "scene" and ivar is not None:
             level = np.where(good, scaling.to_level(ivar), level)
         scalings.append(scaling)
-        flux.append(from_dlpack(np.where(np.isinf(level), np.float32(0), scaling.to_flux(data[channel]))))
+        flux.append(from_dlpack(_flux(data[channel], level, scaling, channel)))
         sigma.append(from_dlpack(level))
     canvas = Canvas.from_planes(
         flux,
@@ -116,6 +117,20 @@ def prepare(image: Image, world: World, *, seed: int, device: str) -> Prepared:
         device=device,
     )
     return Prepared(image, canvas, scalings, pedestal)
+
+
+def _flux(plane: Float, level: Float, scaling: Scaling, channel: int) -> Float:
+    """Values in flux, 0 where they are unknown."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        flux = np.where(np.isinf(level), np.float32(0), scaling.to_flux(plane))
+    if not np.isfinite(flux).all():
+        raise InputError(
+            f"channel {channel} has a background of {scaling.background:.3g} and a noise of {scaling.noise:.3g}: "
+            "values so near the ends of float32 (3.4e38) cannot be subtracted from each other",
+            code="no_signal",
+            hint="give the image in other units",
+        )
+    return flux
 
 
 def _pedestal(image: Image) -> Float | None:

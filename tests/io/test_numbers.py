@@ -111,3 +111,27 @@ def test_noise_kinds_are_inverse_to_reading(std):
     assert to_kind(values, "variance")[0] == pytest.approx(std**2)
     assert to_kind(values, "ivar")[0] == pytest.approx(std**-2)
     assert to_kind(values, "ivar")[1] == 0
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_float32_cannot_hold_is_told_as_such(tmp_path, scaled):
+    """Also where only BSCALE makes it so."""
+    hdu = fits.PrimaryHDU(sky(dtype="i2") if scaled else sky(dtype="f8"))
+    if scaled:
+        hdu.data[:, :3], hdu.data[:, 3:] = 5, -200
+        hdu.header["BSCALE"] = 1e37
+        few = int((np.abs(hdu.data.astype(float)) > 34).sum())
+    else:
+        hdu.data[2, :4] = 1e300
+        few = 4
+    part = write(tmp_path / "part.fits", hdu)
+    with pytest.warns(GencosmoWarning, match=f"^{few} pixels beyond 3.4e38, the range of float32, treated as masked"):
+        assert gio.read(part).mask.sum() == few
+    hdu.data[:] = 32000 if scaled else -1e300
+    whole = write(tmp_path / "whole.fits", hdu)
+    with (
+        pytest.warns(GencosmoWarning, match="beyond 3.4e38"),
+        pytest.raises(InputError, match="the range of float32") as refused,
+    ):
+        gio.read(whole)
+    assert refused.value.code == "no_signal" and refused.value.hint == "give the image in other units"

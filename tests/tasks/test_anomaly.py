@@ -7,13 +7,14 @@ import math
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from gencosmo import AnomalyDetector, score
+from gencosmo import AnomalyDetector, inpaint, score
 from gencosmo.anomaly.passes import Scale
 from gencosmo.anomaly.predictive import STEPS
 from gencosmo.anomaly.staged import STAGED, suited
@@ -266,6 +267,17 @@ def test_the_shipped_prior_has_all_views() -> None:
     assert set(found[1].margins) == set(found[1].views)
     assert set(found[0].views) == {"peaks", "pattern", "norms", "figures", "objects", "like streak", "like pair"}
     assert found[1].score[0] > found[0].score[0]
+
+
+@pytest.mark.parametrize("task", [score, inpaint])
+def test_values_at_the_ends_of_float32_are_refused_with_their_reason(task: Any) -> None:
+    """Each fits, and their differences do not."""
+    rng = np.random.default_rng(5)
+    wide = (np.where(rng.random((24, 24)) > 0.3, 3e38, -3e38) * rng.uniform(0.9, 1, (24, 24))).astype(np.float32)
+    wide[3, 3] = np.nan
+    with pytest.raises(InputError, match=r"channel 0 has a background .* near the ends of float32") as refused:
+        task(wide, device="cpu")
+    assert refused.value.hint == "give the image in other units"
 
 
 def test_what_cannot_be_scored_is_told_and_not_called_normal(detector: AnomalyDetector) -> None:
