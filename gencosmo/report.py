@@ -210,7 +210,9 @@ def _draw_law(draw: ImageDraw, law: PhotonNoise, left: int, top: int) -> None:
         x, y = place(level, variance)
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_MASKED if weight > 0.5 else (120, 120, 126))
     draw.line([place(x, float(law.variance(x))) for x in np.linspace(low, high, 50)], fill=_INK, width=2)
-    draw.text((left, top - 20), f"gain {law.gain:.4g}  read noise {law.read_noise:.3g}", fill=_INK, font=_font(13))
+    told = f"gain {law.gain:.4g}  read noise {law.read_noise:.3g}"
+    told = told if law.slope else f"noise {law.read_noise:.4g} at every level"
+    draw.text((left, top - 20), told, fill=_INK, font=_font(13))
     draw.text((left, top + _PANEL + 6), f"{low:.4g}", fill=_INK, font=_font(12))
     draw.text((left + _PANEL, top + _PANEL + 6), f"{high:.4g}", fill=_INK, font=_font(12), anchor="ra")
     draw.text((left + _PANEL - 4, top + 4), f"{ceiling:.4g}", fill=_INK, font=_font(12), anchor="ra")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gencosmo.batch import OPS
 from gencosmo.cli import app
-from gencosmo.commands.reading import parse_camera, parse_numbers
+from gencosmo.commands.reading import parse_camera, parse_channels, parse_numbers
 from gencosmo.errors import UsageError
 from gencosmo.io.camera import Camera
 
@@ -103,6 +103,35 @@ def test_what_is_no_list_of_numbers(text):
     with pytest.raises(UsageError, match=r"--depths .* is not a list of numbers") as caught:
         parse_numbers(text, "depths")
     assert caught.value.code == "depths"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0,2", (0, 2)), ("0:3,1", (0, 1, 2)), (None, None), ("DAPI, GFP", ("DAPI", "GFP")),
+        ("1,DAPI,1", (1, "DAPI")), ('"EGFP, ET",2', ("EGFP, ET", 2)), ("1:2:3", ("1:2:3",)), ("488 nm", ("488 nm",)),
+    ],
+)  # fmt: skip
+def test_channels_by_number_and_name(text, found):
+    assert parse_channels(text) == found
+
+
+@pytest.mark.parametrize("text", ["", ",", "1,,2", "3:1", "0:99999999"])
+def test_what_is_no_list_of_channels(text):
+    with pytest.raises(UsageError, match=r"--channels .* is not a list of numbers") as caught:
+        parse_channels(text)
+    assert caught.value.code == "channels"
+
+
+def test_noise_that_does_not_grow_with_the_light_has_no_gain(tmp_path):
+    """An image of a flat field with even noise: the fit finds no slope."""
+    path, rng = tmp_path / "in.tif", np.random.default_rng(3)
+    level = 200 * np.linspace(0, 1, 128)[None] + 1000
+    tifffile.imwrite(path, (level + rng.normal(0, 5 - 3 * np.linspace(0, 1, 128), (128, 128))).astype(np.float32))
+    done = call("denoise", path, "-o", tmp_path / "out.tif", "--noise", "estimate", "--dry-run")
+    assert "at every level (estimate)" in done.stderr and "inf" not in done.stderr
+    law = call("check", path, "--noise", "estimate", "--noise-picture", tmp_path / "law.png")
+    assert "at every level" in law.stdout and "inf" not in law.stdout
 
 
 def test_words_about_noise():

@@ -23,7 +23,10 @@ Hdu = Annotated[
     str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
 ]
 Channels = Annotated[
-    str | None, typer.Option(metavar="0,2", help="TIFF, OME-Zarr: only these channels, from 0; 0:3 is 0,1,2.")
+    str | None,
+    typer.Option(
+        metavar="0,DAPI", help="TIFF, OME-Zarr: only these channels, by number from 0 (0:3 is 0,1,2) or name."
+    ),
 ]
 Times = Annotated[str | None, typer.Option(metavar="0:10", help="TIFF, OME-Zarr: only these times.")]
 Depths = Annotated[str | None, typer.Option(metavar="3,5", help="TIFF, OME-Zarr: only these depths (z).")]

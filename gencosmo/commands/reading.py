@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -20,6 +22,7 @@ from gencosmo.io.stack_options import StackRead, StackWrite
 __all__ = [
     "noise_or_camera",
     "parse_camera",
+    "parse_channels",
     "parse_find",
     "parse_numbers",
     "prior_for",
@@ -109,7 +112,7 @@ def stack_words(
 ) -> dict[str, Any]:
     """Return what only files with axes have, as `StackRead` takes it."""
     return {
-        "channels": parse_numbers(channels, "channels"),
+        "channels": parse_channels(channels),
         "times": parse_numbers(times, "times"),
         "depths": parse_numbers(depths, "depths"),
         "axes": axes,
@@ -186,6 +189,28 @@ def parse_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
                 hint="for example 0,2 or 0:10 (0 to 9); gencosmo check tells what the file has",
             )
         found += range(int(first), int(stop)) if colon else [int(first)]
+    return tuple(dict.fromkeys(found))
+
+
+def parse_channels(text: str | None) -> tuple[int | str, ...] | None:
+    """Read `0,DAPI` or `0:3` as numbers and names, each once; a name with a comma stands in double quotes.
+
+    Raises
+    ------
+    UsageError
+    """
+    if text is None:
+        return None
+    found: list[int | str] = []
+    for part in next(csv.reader([text], skipinitialspace=True), [""]) or [""]:
+        word = part.strip()
+        if not word:
+            raise UsageError(
+                f"--channels {text!r} is not a list of numbers and names",
+                code="channels",
+                hint="for example 0,2 or 0:3 (0 to 2) or DAPI,GFP; gencosmo check tells what the file has",
+            )
+        found += (parse_numbers(word, "channels") or ()) if re.fullmatch(r"\d+(\s*:\s*\d+)?", word) else [word]
     return tuple(dict.fromkeys(found))
 
 

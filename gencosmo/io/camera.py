@@ -63,5 +63,7 @@ class Camera:
 
 
 def law_words(gain: float, read_noise: float, offset: float, source: str) -> str:
-    """Return a law of noise as a report says it."""
+    """Return a law of noise as a report says it; noise that does not grow with the light has no gain."""
+    if not math.isfinite(gain):
+        return f"noise {read_noise:.4g} at every level ({source})"
     return f"gain {gain:.4g}, read noise {read_noise:.3g}, offset {offset:.4g} ({source})"

@@ -157,7 +157,7 @@ def read(
     section: tuple[slice, slice] | None = None,
     max_pixels: int | None = None,
     axes: str | None = None,
-    channels: tuple[int, ...] | None = None,
+    channels: tuple[int | str, ...] | None = None,
     t: int | None = None,
     z: int | None = None,
     saturation: float | None = None,
@@ -191,8 +191,8 @@ def read(
     axes : str, optional
         Files with axes only (TIFF, OME-Zarr, PNG, JPEG), as all that follow: a letter of TCZYXS for each axis of the
         stored array, instead of what the file says.
-    channels : tuple of int, optional
-        Channels to read, from 0; default: all. Samples (RGB) count as channels.
+    channels : tuple of int or str, optional
+        Channels to read, by number from 0 or by name; default: all. Samples (RGB) count as channels: red, green, blue.
     t, z : int, optional
         Which time and which plane of depth, from 0; needed where there are several.
     saturation : float, optional

@@ -17,6 +17,7 @@ from gencosmo.image import Image
 from gencosmo.io.axes import Plane, Section
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.stack import Stack, split_name
+from gencosmo.io.stack_chosen import chosen_planes
 from gencosmo.io.stack_noise import CameraNoise, Surfaces
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
@@ -73,7 +74,7 @@ class StackReader:
         asked = options if isinstance(options, StackRead) else StackRead()
         self.saturation = asked.saturation
         _check_options(options)
-        self.planes = _chosen(stack, asked)
+        self.planes = chosen_planes(stack, asked)
         stack.require(self.planes)
         for code, text in stack.details.doubts:
             warnings.warn(GencosmoWarning(text, code=code), stacklevel=3)
@@ -208,32 +209,6 @@ def _check_options(options: ReadOptions) -> None:
         raise UsageError(
             f"weight type {options.weight_type!r} is not known here", hint="--weight-type ivar, variance or rms"
         )
-
-
-def _chosen(stack: Stack, options: StackRead) -> list[Plane]:
-    sizes = stack.axes.inside
-    for word, chosen, size in (
-        ("channels", options.channels, sizes[1]),
-        ("times", options.times, sizes[0]),
-        ("depths", options.depths, sizes[2]),
-    ):
-        wrong = [n for n in chosen or () if not 0 <= n < size]
-        if wrong or chosen == ():
-            have = f"{size} {word}, 0 to {size - 1}" if size > 1 else f"only {word[:-1]} 0"
-            raise UsageError(
-                f"{word} {', '.join(map(str, wrong)) or 'none'}: {stack.path} has {have}",
-                code=word,
-                hint="samples of RGB count as channels" if stack.axes.samples > 1 and word == "channels" else "",
-            )
-    return [
-        plane
-        for plane in stack.axes.planes()
-        if (
-            plane.c % stack.axes.samples not in stack.alpha if options.channels is None else plane.c in options.channels
-        )
-        and (options.times is None or plane.t in options.times)
-        and (options.depths is None or plane.z in options.depths)
-    ]
 
 
 def grown_flags(flags: NDArray[np.uint32], grow: Mapping[str, int]) -> NDArray[np.uint32]:

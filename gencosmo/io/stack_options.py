@@ -15,13 +15,14 @@ __all__ = ["Camera", "StackRead", "StackWrite"]
 class StackRead(ReadOptions):
     """How to understand a file with axes, besides `gencosmo.io.fits.ReadOptions`.
 
-    `axes`: a letter of TCZYXS for each axis of the stored array, instead of what the file says. `channels`: only these
-    are worked on; the others are copied. `saturation`: value from which a pixel is SATURATED. `times`, `depths`:
-    only these t and z. `illumination`: order of the surface that is taken for uneven light and carried as background.
+    `axes`: a letter of TCZYXS for each axis of the stored array, instead of what the file says. `channels`: only these,
+    by number or name, are worked on; the others are copied. `saturation`: value from which a pixel is SATURATED.
+    `times`, `depths`: only these t and z. `illumination`: order of the surface that is taken for uneven light and
+    carried as background.
     """
 
     axes: str | None = None
-    channels: tuple[int, ...] | None = None
+    channels: tuple[int | str, ...] | None = None
     saturation: float | None = None
     times: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None

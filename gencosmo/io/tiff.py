@@ -15,6 +15,7 @@ from gencosmo.errors import InputError, TooLargeError
 from gencosmo.io.axes import Axes, Plane, Section, parse_axes
 from gencosmo.io.ome_xml import ome_details, parse_ome
 from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um, truncated, with_others
+from gencosmo.io.tiff_imagej import imagej_channels
 from gencosmo.io.tiff_open import check_codec, open_tiff
 
 __all__ = ["TiffStack", "page_array"]
@@ -155,11 +156,14 @@ class TiffStack(Stack):
         doubts += _doubts_of_light(self.path, frame, self.kind)
         bits = int(np.max(frame.bitspersample))
         step = (imagej or {}).get("finterval")
+        names, colors = imagej_channels(imagej or {}, self.axes.size("C"))
         return Details(
             x=sizes.get("x"),
             y=sizes.get("y"),
             z=sizes.get("z"),
             time_step=float(step) if isinstance(step, (int, float)) else None,
+            channel_names=names,
+            channel_colors=colors,
             significant_bits=bits if bits < 8 * self.dtype.itemsize else None,
             doubts=doubts,
         )

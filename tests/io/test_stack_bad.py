@@ -101,7 +101,7 @@ def test_colours_do_not_go_into_one_channel(tmp_path, option):
     assert caught.value.code == "channels" and caught.value.hint == "give one value per pixel"
     with pytest.raises(UsageError) as caught:
         process_file(rgb, tmp_path / "out.tif", read=StackRead(channels=(3,)))
-    assert caught.value.code == "channels" and "3 channels, 0 to 2" in caught.value.message
+    assert caught.value.code == "channels" and "the channels 0 red, 1 green, 2 blue" in caught.value.message
     assert caught.value.hint == "samples of RGB count as channels"
 
 
