@@ -1,4 +1,4 @@
-"""A stack onto a finer grid: every plane through `super_resolve`, into a new OME-TIFF with its spread beside it."""
+"""A stack onto a finer grid: every plane through `super_resolve`, into a new OME-TIFF or OME-Zarr with its spread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from gencosmo.batch.finer import STRICT, load_psf
 from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.image import Image, require_signal
+from gencosmo.io.axes import Plane
+from gencosmo.io.registry import named_format
 from gencosmo.io.stack import Stack
 from gencosmo.io.stack_finer import FinerStack, write_finer_stack
 from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
-from gencosmo.io.stack_options import StackRead
+from gencosmo.io.stack_options import StackRead, StackWrite
 from gencosmo.io.stack_write import read_rows
 from gencosmo.io.storage import check_place
 from gencosmo.result import Result
@@ -28,7 +31,7 @@ __all__ = ["run_finer_stack"]
 
 
 def run_finer_stack(path_in: str, path_out: str, job: Job, hooks: Hooks, *, resume: bool, dry_run: bool) -> FileReport:
-    """Super-resolve the chosen planes of a TIFF, OME-Zarr, PNG or JPEG file into an OME-TIFF.
+    """Super-resolve the chosen planes of a TIFF, OME-Zarr, PNG or JPEG file into an OME-TIFF or OME-Zarr.
 
     Raises
     ------
@@ -66,8 +69,6 @@ def _run_open(
 ) -> None:
     report.profile = stack.kind
     stack.check_size(whole=True)
-    from hashlib import sha256
-
     kernel = "" if psf is None else sha256(psf.tobytes()).hexdigest()[:8]
     run = job.digest([one.stack.fingerprint for one in reader.companions]) + kernel
     parent = stack.fingerprint.sha256()
@@ -77,32 +78,80 @@ def _run_open(
             raise UsageError(f"{report.out} exists and is not this job's output for {report.path}", code="exists")
         report.status = "skipped"
         return
-    if not report.out.lower().endswith((".tif", ".tiff")):
-        raise UsageError(f"{report.out}: a finer stack is written as OME-TIFF", code="format", hint="name it .ome.tif")
-    check_place(report.out, overwrite=job.write.overwrite, inputs=[report.path])
+    target = named_format(report.out)
+    if target is None or target.name not in ("tiff", "zarr"):
+        raise UsageError(
+            f"{report.out}: a finer stack is written as OME-TIFF or OME-Zarr",
+            code="format",
+            hint="name it .ome.tif or .ome.zarr",
+        )
+    check_place(
+        report.out, overwrite=job.write.overwrite, inputs=[report.path, *(c.stack.path for c in reader.companions)]
+    )
+    if dry_run:
+        for plane in reader.planes:
+            _look(stack, reader, plane, job, psf, report)
+        return
+    state = sha256(f"{run}:{parent}".encode()).hexdigest()
     scale = (job.finer or Finer()).scale
-    with FinerStack(report.out, stack, reader.planes, scale, samples=job.write.samples) as finer:
-        words: dict[str, str] = {}
+    with FinerStack(
+        report.out, stack, reader.planes, scale, state=state, resume=resume, samples=job.write.samples
+    ) as finer:
+        told: dict[str, Any] = {}
         for plane in reader.planes:
             if hooks.cancel is not None and hooks.cancel.is_set():
                 raise Cancelled(f"stopped before {report.path} was finished")
-            everything = (slice(0, stack.axes.size("Y")), slice(0, stack.axes.size("X")))
-            image = _prepared(reader.image(plane, everything), job.finer or Finer(), psf, report)
-            report.planes.append({"hdu": image.meta["hdu"], "size": list(image.shape), "masked": int(image.mask.sum())})
-            require_signal(image, max_fill=job.max_fill)
-            if dry_run:
-                continue
-            seed = plane_seed(job.seed, image)
-            result = _run(image, job, seed, hooks)
-            report.planes[-1] |= {"chi2": result.chi2, "flux_mode": result.meta.get("flux_mode")}
-            report.filled += int(result.mean.size)
-            finer.put(plane, result)
-            words = _words(job, result, run, parent)
+            image = _look(stack, reader, plane, job, psf, report)
+            known = finer.told(plane)
+            told = _one(image, plane, job, hooks, finer, run, parent) if known is None else known
+            for code, text in () if known is None else known["warnings"]:
+                warnings.warn(GencosmoWarning(text, code=code), stacklevel=2)
+            report.planes[-1] |= {"chi2": told["chi2"], "flux_mode": told["flux_mode"]}
+            report.filled += image.data.size * scale[0] * scale[1]
             if hooks.on_plane is not None:
-                hooks.on_plane(image, result)
-        if not dry_run:
-            write_finer_stack(finer, words, overwrite=job.write.overwrite)
-            report.status = "done"
+                hooks.on_plane(image, finer.result(plane, {"scale": scale, "flux_mode": told["flux_mode"]}))
+        version = job.write.ngff if isinstance(job.write, StackWrite) else None
+        write_finer_stack(finer, told["words"], overwrite=job.write.overwrite, version=version)
+        report.status = "done"
+
+
+def _look(
+    stack: Stack, reader: StackReader, plane: Plane, job: Job, psf: NDArray[np.float32] | None, report: FileReport
+) -> Image:
+    """Read a plane with its PSF and noise, and put it on the report."""
+    everything = (slice(0, stack.axes.size("Y")), slice(0, stack.axes.size("X")))
+    image = _prepared(reader.image(plane, everything), job.finer or Finer(), psf, report)
+    report.planes.append(
+        {
+            "hdu": image.meta["hdu"],
+            "size": list(image.shape),
+            "masked": int(image.mask.sum()),
+            "noise": image.meta["noise_source"],
+            "pixel_scale": image.pixel_scale,
+        }
+    )
+    require_signal(image, max_fill=job.max_fill)
+    return image
+
+
+def _one(
+    image: Image, plane: Plane, job: Job, hooks: Hooks, finer: FinerStack, run: str, parent: str
+) -> dict[str, Any]:
+    """Compute a plane and keep it, with what is told of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GencosmoWarning)
+        result = _run(image, job, plane_seed(job.seed, image), hooks)
+    for entry in caught:
+        warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+    known = [entry.message for entry in caught if isinstance(entry.message, GencosmoWarning)]
+    told = {
+        "chi2": result.chi2,
+        "flux_mode": result.meta.get("flux_mode"),
+        "words": _words(job, result, run, parent),
+        "warnings": [(entry.code, entry.message) for entry in known],
+    }
+    finer.put(plane, result, told)
+    return told
 
 
 def _prepared(image: Image, asked: Finer, psf: NDArray[np.float32] | None, report: FileReport) -> Image:
@@ -121,7 +170,8 @@ def _prepared(image: Image, asked: Finer, psf: NDArray[np.float32] | None, repor
         raise InputError(f"no noise: {report.path} brings none", code="no_noise", hint=hint)
     if not asked.noise > 0:
         raise UsageError(f"noise is {asked.noise:g}, expected a positive standard deviation")
-    return image.replace(ivar=np.where(image.mask, np.float32(0), np.float32(asked.noise**-2)))
+    meta = dict(image.meta) | {"noise_source": f"{asked.noise:g} for every pixel"}
+    return image.replace(ivar=np.where(image.mask, np.float32(0), np.float32(asked.noise**-2)), meta=meta)
 
 
 def _run(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:

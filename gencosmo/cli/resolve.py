@@ -23,6 +23,7 @@ from gencosmo.cli.options import (
     MaskPlanes,
     MaxFill,
     MaxPixels,
+    Ngff,
     Offset,
     Overwrite,
     Profile,
@@ -47,7 +48,9 @@ def super_resolve(
     inputs: Annotated[
         list[str], typer.Argument(metavar="IN", help="FITS, TIFF, OME-Zarr, PNG or JPEG files.", show_default=False)
     ],
-    out: Annotated[str, typer.Option("-o", "--out", help="Output FITS or OME-TIFF file; a folder for many inputs.")],
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="Output FITS, OME-TIFF or OME-Zarr; a folder for many inputs.")
+    ],
     psf: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +93,7 @@ def super_resolve(
     seed: RunSeed = 0,
     device: Device = "auto",
     keep_samples: KeepSamples = False,
+    ngff: Ngff = None,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Report = None,
@@ -105,9 +109,8 @@ def super_resolve(
     with reporting(debug=debug, as_json=as_json):
         from gencosmo.batch import Job
         from gencosmo.batch.job import Finer
-        from gencosmo.commands.reading import noise_or_camera, prior_for, read_options
+        from gencosmo.commands.reading import noise_or_camera, prior_for, read_options, write_options
         from gencosmo.commands.super_resolve import Run, parse_scale, run_super_resolve
-        from gencosmo.io.fits_write import WriteOptions
 
         std, camera = noise_or_camera(noise, gain, offset, read_noise)
         read = read_options(
@@ -126,7 +129,7 @@ def super_resolve(
             max_fill=max_fill,
             strict=strict,
             read=read,
-            write=WriteOptions(overwrite, samples=keep_samples),
+            write=write_options(ngff, overwrite=overwrite, samples=keep_samples),
             finer=Finer(
                 parse_scale(scale),
                 psf,

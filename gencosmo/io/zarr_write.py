@@ -37,7 +37,7 @@ from gencosmo.io.stack import Details
 from gencosmo.io.zarr import ZarrStack, multiscales_of, read_attributes, zarr_package
 from gencosmo.io.zarr_labels import carry_labels, list_label
 
-__all__ = ["copy_zarr", "new_zarr", "write_arrays"]
+__all__ = ["SAMPLES", "copy_zarr", "create_array", "new_zarr", "remember", "write_arrays", "write_levels"]
 
 CHUNK, SHARD = 1024, 4096
 SHARDED = 1 << 26
@@ -79,7 +79,7 @@ def copy_zarr(output: Output, path: str, words: Mapping[str, str]) -> None:
         version, scales = multiscales_of(read_attributes(os.path.join(stack.path, stack.group)))
         entry = copy.deepcopy(scales or {})
         _layers(output, group, entry, stack.levels, [array.shape for array in arrays], ladder, version, stack.letters)
-    _remember(group, words)
+    remember(group, words)
     _consolidate(path)
 
 
@@ -99,8 +99,8 @@ def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) 
     kept, entry = _kept(stack), multiscales(letters, sizes, steps, version=version, name=stack.details.name)
     root = zarr_package().open_group(path, mode="w", zarr_format=VERSIONS[version])
     root.attrs.update(attributes_of_image(entry, version, kept=kept))
-    arrays = [_create(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
-    _pyramid(arrays, sizes, letters, list(stack.axes.planes()), output.read)
+    arrays = [create_array(root, str(n), shape, output.dtype, version, letters) for n, shape in enumerate(shapes)]
+    write_levels(arrays, sizes, letters, list(stack.axes.planes()), output.read)
     shown = stack.details if stack.axes.samples == 1 else _of_samples(stack.details, c)
     if c in (len(shown.channel_names), len(shown.channel_colors)) and "omero" not in kept:
         whole = (slice(None), slice(None))
@@ -111,7 +111,7 @@ def new_zarr(output: Output, path: str, words: Mapping[str, str], version: str) 
     if output.repairs.count(output.planes):
         paths = [str(n) for n in range(len(sizes))]
         _layers(output, path, entry, paths, shapes, Ladder(sizes), version, letters)
-    _remember(path, words)
+    remember(path, words)
 
 
 def _of_samples(details: Details, count: int) -> Details:
@@ -121,7 +121,7 @@ def _of_samples(details: Details, count: int) -> Details:
     return replace(details, channel_names=("red", "green", "blue"), channel_colors=("FF0000", "00FF00", "0000FF"))
 
 
-def _pyramid(
+def write_levels(
     arrays: Sequence[Any],
     sizes: Sequence[tuple[int, int]],
     letters: str,
@@ -168,10 +168,11 @@ def _writable(path: str, group: str, name: str) -> Any:
     return zarr_package().open_array(path, path=where or None, mode="r+")
 
 
-def _create(
+def create_array(
     group: Any, name: str, shape: Sequence[int], dtype: Any, version: str, letters: str, chunks: Any = None,
     shards: Any = None,
 ) -> Any:  # fmt: skip
+    """Make an array of a level, chunks of one plane; large planes of 0.5 in shards."""
     own = tuple(min(n, CHUNK) if a in "YX" else 1 for a, n in zip(letters, shape, strict=True))
     more: dict[str, Any] = {}
     if version == "0.4":
@@ -205,7 +206,7 @@ def _layers(
         group = parent.create_group(place, overwrite=True)
         group.attrs.update(attributes_of_image({**entry, "name": place.rpartition("/")[2]}, number, label=label))
         for level, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
-            array = _create(group, path, shape, dtype, number, letters)
+            array = create_array(group, path, shape, dtype, number, letters)
             arrays.append(array)
             if dense:
                 continue
@@ -217,7 +218,7 @@ def _layers(
                         array[_place(letters, plane, section)] = values.T if turned else values
         if dense:
             read = _field(output, name, dtype)
-            _pyramid(arrays, ladder.sizes, letters, output.planes, read)
+            write_levels(arrays, ladder.sizes, letters, output.planes, read)
         if label:
             list_label(folder, place.rpartition("/")[2], number)
     if output.drawn:
@@ -247,16 +248,17 @@ def _samples(
         group = shelf.create_group(str(sample))
         group.attrs.update(attributes_of_image({**entry, "name": f"sample {sample}"}, version))
         arrays = [
-            _create(group, path, shape, np.float32, version, letters) for path, shape in zip(paths, shapes, strict=True)
+            create_array(group, path, shape, np.float32, version, letters)
+            for path, shape in zip(paths, shapes, strict=True)
         ]
-        _pyramid(arrays, sizes, letters, planes, partial(output.sample, sample))
+        write_levels(arrays, sizes, letters, planes, partial(output.sample, sample))
 
 
 def _is_v2(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, ".zgroup"))
 
 
-def _remember(folder: str, words: Mapping[str, str]) -> None:
+def remember(folder: str, words: Mapping[str, str]) -> None:
     """Add a row of provenance to a group's own attributes."""
     if words:
         edit_attributes(folder, lambda own: own.__setitem__("gencosmo", [*own.get("gencosmo", []), dict(words)]))
@@ -339,7 +341,7 @@ def write_arrays(
         entry = multiscales("CYX", sizes, steps_of_details(details), version=version, name=name)
         group.attrs.update(attributes_of_image(entry, version))
         for level, (height, width) in enumerate(sizes):
-            stored = _create(group, str(level), (values.shape[0], height, width), values.dtype, version, "CYX")
+            stored = create_array(group, str(level), (values.shape[0], height, width), values.dtype, version, "CYX")
             if level:
                 values = np.stack([halve(plane) for plane in values])
             stored[...] = values
