@@ -79,7 +79,8 @@ def explanation_strips(
 def _told(shown: int, found: int, threshold: float) -> str:
     if not found:
         return f"nothing beyond {threshold:g} sigmas"
-    return f"{'' if shown == found else f'{shown} strongest of '}{found} regions beyond {threshold:g} sigmas"
+    regions = "1 region" if found == 1 else f"{found} regions"
+    return f"{'' if shown == found else f'{shown} strongest of '}{regions} beyond {threshold:g} sigmas"
 
 
 def _whole(result: Result, origin: Sequence[int]) -> list[tuple[NDArray[np.uint8], str]]:
@@ -108,7 +109,8 @@ def _strip(result: Result, row: Any) -> list[tuple[NDArray[np.uint8], str]]:
     limits = display_limits(seen, ~mask)
     whole = result.anomaly_map
     anomaly = np.zeros(image.shape, np.float32) if whole is None else whole.reshape(image.shape)
-    flags = f" {row['flags']}" if row["flags"] else ""
+    flags = f" channel {channel}" if image.shape[0] > 1 else ""
+    flags += f" {row['flags']}" if row["flags"] else ""
     return [
         (_grey(limits.scale(seen), mask), f"{row['id']}: x {row['x_0']:.1f} y {row['y_0']:.1f}{flags}"[:30]),
         (_grey(limits.scale(predicted), mask), f"predicted, {scale}"),

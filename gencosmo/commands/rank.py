@@ -14,7 +14,7 @@ from gencosmo.commands.heat import write_plates, write_slide
 from gencosmo.commands.score import Scoring, new_detector
 from gencosmo.errors import GencosmoError, InputError, PartialFailure, UsageError
 from gencosmo.io.atomic import check_output
-from gencosmo.io.catalog import ENDINGS, plain_table, write_catalog
+from gencosmo.io.catalog import ENDINGS, check_catalog, plain_table, write_catalog
 from gencosmo.io.fits import ReadOptions
 from gencosmo.strips import contact_sheet, told_p
 from gencosmo.tasks.among import judge_each_other
@@ -51,6 +51,7 @@ def run_rank(
     """
     if f".{ending}" not in ENDINGS or top < 1:
         raise UsageError(f"--table {ending}, --top {top}: expected one of {', '.join(e[1:] for e in ENDINGS)}, and 1")
+    check_catalog(f".{ending}")
     read = read or ReadOptions()
     outputs = [os.path.join(out, name) for name in (f"ranked.{ending}", "ranked.png")]
     left_out: dict[str, GencosmoError] = {}
@@ -166,4 +167,4 @@ def _table(
     columns = {"rank": ranks[order]}
     columns |= {name: np.array([w.get(name, empty.get(name, "")) for w in words]) for name in names}
     columns |= {"score": scores[order], "p_value": p_values[order]}
-    return plain_table(columns | {f"p_{name}": values[order] for name, values in views.items()})
+    return plain_table(columns | {f"p_{name.replace(' ', '_')}": values[order] for name, values in views.items()})

@@ -16,7 +16,7 @@ from gencosmo.io import write as write_image
 from gencosmo.io.atomic import check_output, write_atomic
 from gencosmo.io.axes import Section
 from gencosmo.io.build import empty_primary, image_hdu
-from gencosmo.io.catalog import ENDINGS, catalog, write_catalog, write_regions
+from gencosmo.io.catalog import ENDINGS, catalog, check_catalog, sky_cards, write_catalog, write_regions
 from gencosmo.io.fits import ReadOptions, read_fits
 from gencosmo.io.registry import format_of, named_format
 from gencosmo.io.stack_format import read_stack
@@ -132,6 +132,8 @@ def run_score(
     """
     if f".{outputs.catalog}" not in ENDINGS and outputs.catalog != "none":
         raise UsageError(f"--catalog {outputs.catalog}: expected one of {', '.join(e[1:] for e in ENDINGS)}, none")
+    if outputs.catalog != "none":
+        check_catalog(f".{outputs.catalog}")
     names = [os.path.basename(path) for path in inputs]
     if len(set(names)) < len(names):
         raise UsageError("two inputs have the same name", hint="run them into different folders")
@@ -233,7 +235,7 @@ def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, ove
         assert result.anomaly_map is not None
         row, col = table.meta["origin"]
         cut = {"LTV1": (float(-col), "column 0 of the file"), "LTV2": (float(-row), "row 0 of the file")}
-        more = cut if (row, col) != (0, 0) else {}
+        more = sky_cards(result.meta["image"], (row, col)) | (cut if (row, col) != (0, 0) else {})
         planes = ((result.anomaly_map, "GCM_ANOM"), (result.mean, "GCM_PRED"))
         parts = [*empty_primary(), *(part for plane, name in planes for part in image_hdu(plane, name, more=more))]
         write_atomic(paths["map"], parts, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 import os
@@ -10,9 +11,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from gencosmo.anomaly.conformal import Calibrated, benjamini_hochberg
+from gencosmo.anomaly.maps import Tiles
 from gencosmo.anomaly.regions import Region, find_regions
 from gencosmo.errors import UsageError
 from gencosmo.flags import bits
@@ -23,7 +26,16 @@ from gencosmo.result import Result
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["ENDINGS", "catalog", "plain_table", "regions_text", "write_catalog", "write_regions"]
+__all__ = [
+    "ENDINGS",
+    "catalog",
+    "check_catalog",
+    "plain_table",
+    "regions_text",
+    "sky_cards",
+    "write_catalog",
+    "write_regions",
+]
 
 ENDINGS = {
     ".ecsv": "ascii.ecsv",
@@ -47,7 +59,7 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "score": ("", "stat.likelihood", "surprise -ln(p) of the peak"),
     "score_std": ("", "stat.stdev", "scatter of the deviations at the peak over the scales"),
     "p_value": ("", "stat.probability", "probability that a normal tile holds a peak so high"),
-    "believed": ("", "meta.code", "kept by Benjamini-Hochberg at the catalogue's false discovery rate"),
+    "believed": ("", "meta.code", "kept by Benjamini-Hochberg at the catalogue's rate, every tile of the image a test"),
     "peak_sig": ("", "stat.snr", "largest deviation, Gaussian sigmas, signed"),
     "mass_sig": ("", "stat.snr", "sum of the deviations over the square root of the area, signed"),
     "area_px": ("pix2", "phys.angArea;instr.pixel", "pixels above the threshold"),
@@ -119,7 +131,7 @@ def catalog(
         for region in find_regions(planes[channel], image.mask[channel], threshold, least_pixels):
             rows.append(_row(result, image, channel, region, file, origin))
     rows.sort(key=lambda row: -abs(row["peak_sig"]))
-    believed = benjamini_hochberg(np.array([row["p_value"] for row in rows]), rate)
+    believed = benjamini_hochberg(_asked([row["p_value"] for row in rows], image, result.meta["tile"], rows), rate)
     for number, row in enumerate(rows, start=1):
         row |= {"id": number, "believed": bool(believed[number - 1])}
     table = _table(Table, rows, image)
@@ -133,6 +145,22 @@ def catalog(
         "image_p_value": float("nan") if result.p_value is None else float(result.p_value),
     }
     return table
+
+
+def _asked(found: list[float], image: Image, side: int, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """p-values of the regions, and a NaN for every tile that was looked at and holds none: it was a test as well."""
+    seen = 0
+    for plane in image.mask:
+        seen += int((Tiles.of(plane.shape, side).reduce(np.add, (~plane).astype(np.int64)) > 0).sum())
+    bare = seen - len({(row["channel"], row["tile"]) for row in rows})
+    return np.array([*found, *[math.nan] * bare])
+
+
+def _tile_of(shape: tuple[int, ...], side: int, row: int, col: int) -> str:
+    """Number of the tile that holds a pixel, down and across."""
+    tiles = Tiles.of((shape[-2], shape[-1]), side)
+    down, across = (int(np.searchsorted(a, b, "right")) - 1 for a, b in ((tiles.rows, row), (tiles.cols, col)))
+    return f"{down},{across}"
 
 
 def _table(kind: Any, rows: list[dict[str, Any]], image: Image) -> Any:
@@ -176,7 +204,6 @@ def _row(
     ra, dec = _sky(image, region.row + down, region.col + across)
     seen, mean = image.data[box], result.mean.reshape(image.shape)[box]
     std = result.std.reshape(image.shape)[box]
-    side = result.meta["tile"]
     return {
         "ra": ra, "dec": dec, "x_0": region.col + across, "y_0": region.row + down,
         "x_min": left + across, "x_max": right + across, "y_min": top + down, "y_max": bottom + down,
@@ -186,7 +213,8 @@ def _row(
         "flux_err": float(np.sqrt((std[region.pixels].astype(np.float64) ** 2).sum())),
         "scale_px": _pixels(scale, shape), "scale": f"{scale}/{shape}",
         "major_px": region.major, "minor_px": region.minor, "angle": region.angle,
-        "flags": ",".join(sorted(flags)), "channel": channel, "tile": f"{row // side},{col // side}",
+        "flags": ",".join(sorted(flags)), "channel": channel,
+        "tile": _tile_of(image.shape, result.meta["tile"], row, col),
         "model": str(result.provenance.get("prior", "")), "file": file, "hdu": str(image.meta.get("hdu", "")),
     }  # fmt: skip
 
@@ -242,11 +270,36 @@ def _celestial(given: Any) -> Any:
             return None
 
 
+def sky_cards(image: Image, origin: tuple[int, int] = (0, 0)) -> dict[str, tuple[Any, str]]:
+    """FITS cards of the celestial WCS of an image whose first pixel is `origin` of the file; none without one."""
+    wcs = _celestial(image.wcs)
+    if wcs is None:
+        return {}
+    header = wcs.to_header(relax=True)
+    for axis, begins in ((1, origin[1]), (2, origin[0])):
+        header[f"CRPIX{axis}"] = header.get(f"CRPIX{axis}", 0.0) - begins
+    return {card.keyword: (card.value, card.comment) for card in header.cards if card.keyword not in ("", "COMMENT")}
+
+
 def plain_table(columns: dict[str, Any]) -> Table:
     """A table of these columns, in their order."""
     from astropy.table import Table
 
     return Table(columns)
+
+
+def check_catalog(ending: str) -> None:
+    """Refuse an ending before any work is done for it.
+
+    Raises
+    ------
+    UsageError
+        An unknown ending, or Parquet without pyarrow.
+    """
+    if ending.lower() not in ENDINGS:
+        raise UsageError(f"{ending}: expected one of {', '.join(ENDINGS)}", code="format")
+    if ENDINGS[ending.lower()] == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("Parquet needs the package pyarrow", code="extra", hint="pip install pyarrow")
 
 
 def write_catalog(table: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -258,10 +311,9 @@ def write_catalog(table: Any, path: str | os.PathLike[str], *, overwrite: bool =
         An unknown ending, an existing file, or Parquet without pyarrow.
     """
     name = os.fspath(path)
-    kind = next((ENDINGS[end] for end in ENDINGS if name.lower().endswith(end)), None)
-    if kind is None:
-        raise UsageError(f"{name}: expected one of {', '.join(ENDINGS)}", code="format")
-    write_atomic(name, [_bytes(table, kind)], overwrite=overwrite)
+    ending = os.path.splitext(name)[1]
+    check_catalog(ending)
+    write_atomic(name, [_bytes(table, ENDINGS[ending.lower()])], overwrite=overwrite)
 
 
 def _bytes(table: Any, kind: str) -> bytes:
@@ -272,10 +324,7 @@ def _bytes(table: Any, kind: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # FITS has no place for descriptions of columns
         path = os.path.join(folder, "catalogue")
-        try:
-            table.write(path, format=kind)
-        except ImportError:
-            raise UsageError("Parquet needs the package pyarrow", code="extra", hint="pip install pyarrow") from None
+        table.write(path, format=kind)
         with open(path, "rb") as file:
             return file.read()
 
@@ -290,7 +339,7 @@ def regions_text(table: Any) -> str:
         sky = math.isfinite(float(row["ra"]))
         if sky:
             point = f"{float(row['ra']):.7f},{float(row['dec']):.7f}"
-            lines.append(f"fk5; point({point}) # point=cross text={{{row['id']}}}")
+            lines.append(f"icrs; point({point}) # point=cross text={{{row['id']}}}")
         lines.append(f"image; {shape} # text={{{row['id']} {float(row['peak_sig']):+.1f}}}")
     return "\n".join(lines) + "\n"
 

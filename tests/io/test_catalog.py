@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,21 @@ from astropy.io.fits import Header
 from astropy.table import Table
 from astropy.wcs import WCS
 
+from gencosmo.commands.rank import run_rank
+from gencosmo.commands.score import Outputs, Scoring, run_score
 from gencosmo.errors import UsageError
 from gencosmo.flags import bits
 from gencosmo.image import as_image
-from gencosmo.io.catalog import COLUMNS, catalog, regions_text, write_catalog, write_regions
+from gencosmo.io.catalog import (
+    COLUMNS,
+    catalog,
+    check_catalog,
+    regions_text,
+    sky_cards,
+    write_catalog,
+    write_regions,
+)
+from gencosmo.io.fits import ReadOptions
 from gencosmo.result import Result
 from gencosmo.strips import contact_sheet, explanation_strips, told_p
 from gencosmo.tasks.anomaly import Explanation
@@ -110,8 +122,8 @@ def test_regions_name_the_rows(tmp_path: Path) -> None:
     table = catalog(scored())
     write_regions(table, tmp_path / "c.reg")
     text = (tmp_path / "c.reg").read_text()
-    assert "fk5; point(" in text and "image; ellipse(32.000,21.000" in text and "text={1 +12.0}" in text
-    assert "fk5" not in regions_text(catalog(scored(sky=False)))
+    assert "icrs; point(" in text and "image; ellipse(32.000,21.000" in text and "text={1 +12.0}" in text
+    assert "icrs" not in regions_text(catalog(scored(sky=False)))
 
 
 def test_results_without_a_map_and_odd_options() -> None:
@@ -148,3 +160,48 @@ def test_strips_and_contact_sheet_show_what_they_say(tmp_path: Path) -> None:
 )
 def test_p_values_in_words(p_value: float, words: str) -> None:
     assert told_p(p_value) == words
+
+
+def test_every_tile_was_a_test_and_not_only_those_with_a_region() -> None:
+    """One p of 0.016 among six tiles is what chance brings; among one it would be believed at 5 %."""
+    one = scored()
+    assert one.anomaly_map is not None
+    one.anomaly_map[:] = 0
+    one.anomaly_map[20, 31] = 4.0
+    row = catalog(one, threshold=3.5)[0]
+    assert row["p_value"] == pytest.approx(256 * 2 * 3.17e-5, rel=0.02) and not row["believed"]
+    wide = replace(one, meta={**one.meta, "tile": 50})
+    assert catalog(wide, threshold=3.5, rate=0.2)[0]["believed"]
+    image = one.meta["image"]
+    flags = np.full(image.shape, bits("BAD"), np.uint32)
+    flags[0, 16:, 16:33] = 0
+    part = replace(one, meta={**one.meta, "image": image.replace(flags=flags)})
+    assert catalog(part, threshold=3.5)[0]["believed"], "what is masked throughout is no test"
+
+
+def test_a_tile_is_the_one_that_was_scored() -> None:
+    """Planes are cut into nearly equal tiles: 40 x 50 pixels by 16 are 2 x 3."""
+    one = scored()
+    assert one.anomaly_map is not None
+    one.anomaly_map[:] = 0
+    one.anomaly_map[19, 17] = 9
+    assert catalog(one)[0]["tile"] == "0,1"
+
+
+def test_the_sky_of_a_part_begins_where_it_begins() -> None:
+    image = scored().meta["image"]
+    cards = sky_cards(image, (7, 3))
+    part, whole = WCS(Header({key: value for key, (value, _) in cards.items()})), WCS(header())
+    assert np.allclose(part.pixel_to_world_values(10, 20), whole.pixel_to_world_values(13, 27), rtol=0, atol=1e-9)
+    assert sky_cards(scored(sky=False).meta["image"]) == {}
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pyarrow"):
+        check_catalog(".parquet")
+    with pytest.raises(UsageError, match="pyarrow"):
+        run_score(["not there.fits"], Outputs("out", "parquet"), Scoring(), ReadOptions())
+    with pytest.raises(UsageError, match="pyarrow"):
+        run_rank("nowhere", "out", Scoring(), ending="parquet", top=1, overwrite=False, as_json=False)
+    check_catalog(".vot")
