@@ -243,6 +243,6 @@ def _fit_mixture(x: Array, seed: int) -> tuple[Array, Array, Array]:
         return np.ones(1), x.mean(axis=0)[None], root[None]
     mixture = scikit("mixture").GaussianMixture
     most = int(np.clip(n // (MIXTURE_LEAST * max(1, m // 4)), 1, 4))
-    found = [mixture(k, reg_covar=1e-2, random_state=seed).fit(x) for k in range(1, most + 1)]
+    found = [mixture(k, reg_covar=1e-2, random_state=seed % (1 << 32)).fit(x) for k in range(1, most + 1)]
     best = min(found, key=lambda one: float(one.bic(x)))
     return best.weights_, best.means_, best.precisions_cholesky_

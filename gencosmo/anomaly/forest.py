@@ -24,6 +24,8 @@ TRIED = 0.4
 """Share of the features that are tried at each branch."""
 DOUBT = 3e-3
 """Added to both probabilities: a hundred trees that agree do not make a certainty."""
+SEEDS = 1 << 32
+"""As many seeds scikit-learn has."""
 MOST = 2000
 """Tiles of either set that teach the trees; of more, so many are drawn."""
 
@@ -82,7 +84,7 @@ def fit_forest(first: Array, second: Array, seed: int = 0) -> Forest:
     rng = np.random.default_rng(seed)
     first, second = (x[np.sort(rng.permutation(len(x))[:MOST])] for x in (first, second))
     grown = scikit("ensemble").ExtraTreesClassifier(
-        TREES, min_samples_leaf=LEAST_LEAF, max_features=TRIED, class_weight="balanced", random_state=seed
+        TREES, min_samples_leaf=LEAST_LEAF, max_features=TRIED, class_weight="balanced", random_state=seed % SEEDS
     )
     grown.fit(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]))
     starts = np.cumsum([0, *(one.tree_.node_count for one in grown.estimators_)])

@@ -19,7 +19,7 @@ from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 6
+VERSION = 7
 WIDTHS = ("edges", "freedom", "scale")
 
 

@@ -25,6 +25,7 @@ from gencosmo.result import TARGETS, Result
 from gencosmo.scaling import neighbour_noise
 from gencosmo.tasks.detector import AnomalyDetector, TileScores
 from gencosmo.tasks.evidence import Laid, denoiser_of, lay_out, nuisances_of
+from gencosmo.tasks.habits import rows_of
 
 __all__ = ["Explanation", "score"]
 
@@ -130,6 +131,8 @@ def score(
         Options out of range, a detector that is not fitted.
     """
     asked = as_image(image, mask, ivar)
+    if detector is not None and detector.calibration is not None:
+        nuisances = rows_of(None if nuisances is None else [nuisances], 1, detector.nuisances)[0]
     how, denoiser = _how(detector, prior, target, tuple(scales), tile, device)
     how = replace(how, family=family, parameter=parameter)
     if detector is None and asked.ivar is None and hasattr(denoiser, "card"):
@@ -197,8 +200,7 @@ def _judge(
 ) -> tuple[TileScores | None, list[Evidence]]:
     """Scores of the tiles (with a detector), and the evidence with deviations calibrated by the best there is."""
     if detector is not None:
-        given = np.zeros(0) if nuisances is None else np.atleast_1d(np.asarray(nuisances, np.float64))
-        rows = [np.append(nuisances_of(laid.prepared[0], channel), given) for _, channel in laid.plane_of]
+        rows = [np.append(nuisances_of(laid.prepared[0], channel), nuisances) for _, channel in laid.plane_of]
         return detector.judge_raws(raws, np.array(rows))
     quantile = getattr(denoiser, "quantile", None)
     widths = None

@@ -18,7 +18,6 @@ from gencosmo.anomaly.passes import SCALES, Scale
 from gencosmo.anomaly.staged import STAGED, suited
 from gencosmo.anomaly.store import load_calibration, save_calibration
 from gencosmo.anomaly.views import (
-    KNOWN,
     LEAST_SCORED,
     LEVELS,
     VIEWS,
@@ -34,8 +33,9 @@ from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
 from gencosmo.image import Image
 from gencosmo.priors.base import Denoiser, World
-from gencosmo.tasks.evidence import check_scorable, denoiser_of, lay_out, nuisances_of
+from gencosmo.tasks.evidence import NUISANCES, check_scorable, denoiser_of, identity_of, lay_out, nuisances_of
 from gencosmo.tasks.few import Part, Shelf, batches, opened, shape_of
+from gencosmo.tasks.habits import Habits, check_parameters, listed, rows_of
 from gencosmo.tasks.tiles import TileScores, tile_scores
 
 __all__ = ["AnomalyDetector", "TileScores"]
@@ -46,7 +46,7 @@ MOST_STAGED = 300
 """Known anomalies are staged in about as many tiles of the normals."""
 
 
-class AnomalyDetector:
+class AnomalyDetector(Habits):
     """Scores images against normals that the user gives.
 
     Parameters
@@ -92,13 +92,11 @@ class AnomalyDetector:
         seed: int = 0,
         device: str = "auto",
     ) -> None:
-        unknown = set(views) - set(VIEWS)
-        if unknown or not views:
-            raise UsageError(f"views {sorted(unknown) or 'are none'}, expected some of {', '.join(VIEWS)}")
-        if not 8 <= tile <= 1024 or not 0 < alpha < 1 or folds < 2:
-            raise UsageError(f"tile {tile}, alpha {alpha}, folds {folds}: expected 8 to 1024, 0 to 1, and at least 2")
-        if known is not None and (set(known) - set(STAGED) or (KNOWN in views and not known)):
-            raise UsageError(f"known is {list(known)}, expected some of {', '.join(STAGED)}")
+        self.given: dict[str, Any] = {
+            "prior": prior, "target": target, "tile": tile, "views": views, "known": known, "scales": scales,
+            "levels": levels, "alpha": alpha, "folds": folds, "seed": seed, "device": device,
+        }  # fmt: skip
+        check_parameters(self.given)
         self.prior, self.alpha, self.folds, self.seed, self.device = prior, alpha, folds, seed, device
         self.how = Look(
             tuple(scales), tuple(levels), tile, tuple(v for v in VIEWS if v in views), target,
@@ -132,7 +130,8 @@ class AnomalyDetector:
         InputError
             Too few normals, or none that can be scored.
         """
-        given = list(images)
+        given = listed(images)
+        rows_of(nuisances, len(given), None)
         together = _groups_of(groups, len(given))
         if not self.chosen:
             # a prior of one's own, begun from `cells`, has another name and the same simulator
@@ -194,7 +193,7 @@ class AnomalyDetector:
     def evaluate(self, images: Iterable[Any], *, nuisances: Any = None) -> list[TileScores]:
         """Scores of every tile of every image."""
         calibration = self._fitted()
-        tables = self._tables(list(images), nuisances)
+        tables = self._tables(listed(images), nuisances)
         sample = Sample.joined([self._sample(table, calibration.widths) for table in tables])
         judged = calibration.judge(sample)
         found = []
@@ -252,6 +251,15 @@ class AnomalyDetector:
         """-1 abnormal, 1 normal (n,); -1 too for an image that could not be scored, of which a warning tells."""
         return np.where(self.decision_function(images, nuisances=nuisances) > 0, 1, -1)
 
+    def fit_predict(self, images: Iterable[Any], y: Any = None, **fitted: Any) -> NDArray[np.int64]:
+        """Fit, and say which of the images are abnormal among the others: -1 or 1 (n,), each by a fit to others."""
+        p = self.fit(images, y, **fitted).of_normals()[1]
+        return np.where(p > self.alpha, 1, -1)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether normals were seen."""
+        return self.calibration is not None
+
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted detector: arrays as safetensors, options as JSON in its header; nothing executable."""
         options = {
@@ -264,7 +272,7 @@ class AnomalyDetector:
             "alpha": self.alpha,
             "folds": self.folds,
             "seed": self.seed,
-            "prior": _identity(denoiser_of(self.prior, self.device)),
+            "prior": identity_of(denoiser_of(self.prior, self.device)),
         }
         save_calibration(os.fspath(path), self._fitted(), options, overwrite=overwrite)
 
@@ -281,11 +289,16 @@ class AnomalyDetector:
         """
         calibration, options = load_calibration(os.fspath(path))
         name, told = options["prior"]["name"], options["prior"]
+        if prior is None and not told["hash"]:
+            text = f"{os.fspath(path)} was fitted with a {name} that is no file"
+            raise PriorError(text, code="model_hash", hint="give prior=")
         chosen = denoiser_of(name if prior is None else prior, device)
-        if _identity(chosen) != told:
+        own = identity_of(chosen)
+        if own != told:
+            alike = own["hash"] == told["hash"] and own["name"] == told["name"]
+            text = "with another surface or calibration" if alike else f"{own['name']} {own['hash'][:12]}"
             raise PriorError(
-                f"{os.fspath(path)} was fitted with {told['name']} {told['hash'][:12]}, this prior is "
-                f"{_identity(chosen)['name']} {_identity(chosen)['hash'][:12]}",
+                f"{os.fspath(path)} was fitted with {told['name']} {told['hash'][:12]}, this prior is {text}".rstrip(),
                 code="model_hash",
                 hint="fit again, or give prior=",
             )
@@ -305,6 +318,11 @@ class AnomalyDetector:
         detector.calibration = calibration
         return detector
 
+    @property
+    def nuisances(self) -> int:
+        """How many nuisances of their own the normals were given with."""
+        return self._fitted().nuisance_centre.size - len(NUISANCES)
+
     def _fitted(self) -> Calibration:
         if self.calibration is None:
             raise UsageError("the detector has seen no normals", code="not_fitted", hint="call fit() first")
@@ -312,12 +330,7 @@ class AnomalyDetector:
 
     def _tables(self, images: list[Any], nuisances: Any, *, normal: bool = False) -> Iterator[_Table]:
         """Look at all images, a batch of like ones after the other; each is opened when its batch comes."""
-        if not images:
-            raise UsageError("no images were given", code="usage")
-        given = np.zeros((len(images), 0)) if nuisances is None else np.asarray(nuisances, np.float64)
-        given = given[:, None] if given.ndim == 1 else given
-        if given.shape[0] != len(images) or not np.isfinite(given).all():
-            raise UsageError(f"nuisances have shape {given.shape}, expected {len(images)} finite rows")
+        given = rows_of(nuisances, len(images), None if normal else self.nuisances)
         denoiser = denoiser_of(self.prior, self.device)
         shapes = [shape_of(image) for image in images]
         tiles = sum(max(1, round(float(np.prod(shape)) / self.how.tile**2)) for shape in shapes)
@@ -378,10 +391,3 @@ def _groups_of(groups: Any, count: int) -> NDArray[np.int64]:
     if names.shape != (count,):
         raise UsageError(f"groups have shape {names.shape}, expected one for each of {count} images")
     return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
-
-
-def _identity(denoiser: Denoiser) -> dict[str, str]:
-    card = getattr(denoiser, "card", None)
-    if card is None:
-        return {"name": type(denoiser).__name__, "hash": ""}
-    return {"name": card.name, "hash": card.weights_sha256}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ from gencosmo.scaling import Scaling
 from gencosmo.tasks.prepared import Prepared, prepare
 from gencosmo.windows import Canvas
 
-__all__ = ["NUISANCES", "Laid", "check_scorable", "denoiser_of", "lay_out", "nuisances_of"]
+__all__ = ["NUISANCES", "Laid", "check_scorable", "denoiser_of", "identity_of", "lay_out", "nuisances_of"]
 
 NUISANCES = ("log_noise", "background", "psf_width")
 """What is measured on every image and may differ between normals: depth, sky level, seeing (where a PSF is given)."""
@@ -55,6 +57,17 @@ def denoiser_of(prior: str | Denoiser, device: str) -> Denoiser:
     """A loaded prior, from its name where it is not one yet; in one orientation, whose network is listened to."""
     denoiser = load_prior(prior, device) if isinstance(prior, str) else prior
     return denoiser.with_turns(1) if isinstance(denoiser, DiffusionPrior) else denoiser
+
+
+def identity_of(denoiser: Denoiser) -> dict[str, str]:
+    """What a prior answers by: weights; surface and corrections, which may change under the same weights."""
+    card = getattr(denoiser, "card", None)
+    if card is None:
+        return {"name": type(denoiser).__name__, "hash": "", "made": ""}
+    measured = getattr(denoiser, "calibration", None)
+    tables = None if measured is None else [measured.factors, measured.shifts, measured.quantiles]
+    told = json.dumps([card.surface, tables], sort_keys=True, default=dict)
+    return {"name": card.name, "hash": card.weights_sha256, "made": hashlib.sha256(told.encode()).hexdigest()}
 
 
 def lay_out(images: Sequence[Image], denoiser: Denoiser, world: World, seed: int) -> Laid:
