@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.anomaly.injections import KINDS
 from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.rivals import RIVALS
+from benchmarks.anomaly.spots import has_lone_pixel
 from benchmarks.quality.frames import frames
 from gencosmo.anomaly.combination import combine_margins
 
@@ -103,14 +104,34 @@ def measured(rng: np.random.Generator, null: np.ndarray, found: np.ndarray) -> d
     }
 
 
-def _untold(rng: np.random.Generator, ours: dict, kind: str) -> dict[str, object]:
-    """The same with the views combined anew, without the filters of what is near this kind."""
-    left_out = {f"like {name}" for name in UNTOLD[kind]}
-    kept = [view for view in ours["null"][0].views if view not in left_out]
-    null, found = (
-        combine_margins(np.array([[t.margins[view][0] for t in ours[key]] for view in kept])) for key in ("null", kind)
-    )
-    return measured(rng, null, found)
+Scores = dict[str, dict[str, np.ndarray]]
+"""By method, and by kind or ``null``."""
+
+
+def tables(rng: np.random.Generator, scores: Scores, null: np.ndarray, kinds: list[str]) -> dict[str, object]:
+    """Everything `measured` by method and kind: on all null tiles, and on those without a defect of their own."""
+    whole = np.array([not has_lone_pixel(tile) for tile in null])
+    rows: dict[str, dict[str, dict[str, object]]] = {"rows": {}, "spotless": {}}
+    for method, by_kind in scores.items():
+        for name, chosen in (("rows", slice(None)), ("spotless", whole)):
+            rows[name][method] = {kind: measured(rng, _null(by_kind, kind)[chosen], by_kind[kind]) for kind in kinds}
+    return {**rows, "null": len(null), "null_spotless": int(whole.sum())}
+
+
+def _null(by_kind: dict[str, np.ndarray], kind: str) -> np.ndarray:
+    """Scores of the null tiles; of a method that is another for every kind, those of that one."""
+    return by_kind.get(f"null {kind}", by_kind.get("null", np.zeros(0)))
+
+
+def _untold(ours: dict, kinds: list[str]) -> dict[str, np.ndarray]:
+    """Our scores with the views combined anew, for each kind without the filters of what is near it."""
+    found = {}
+    for kind in kinds:
+        left_out = {f"like {name}" for name in UNTOLD[kind]}
+        kept = [view for view in ours["null"][0].views if view not in left_out]
+        for name, key in ((f"null {kind}", "null"), (kind, kind)):
+            found[name] = combine_margins(np.array([[t.margins[view][0] for t in ours[key]] for view in kept]))
+    return found
 
 
 def field(name: str, given: argparse.Namespace) -> dict[str, object]:
@@ -128,7 +149,6 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
         except ImportError as error:
             print(f"  {rival} left out: {error}")
     detector = KeptDetector(given.keep, device="cpu").fit(list(normals.astype(np.float32)), groups=near)
-    rows: dict[str, dict[str, object]] = {}
     start = time.perf_counter()
     ours = {kind: detector.evaluate(list(x.astype(np.float32))) for kind, x in {"null": null, **injected}.items()}
     rate = (len(null) + given.each * len(KINDS)) / (time.perf_counter() - start)
@@ -139,21 +159,25 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
         }
     for rival, scorer in scorers.items():
         scores[rival] = {kind: scorer(x) for kind, x in {"null": null, **injected}.items()}
-    for method, by_kind in scores.items():
-        rows[method] = {kind: measured(rng, by_kind["null"], by_kind[kind]) for kind in KINDS}
-    rows["  untold"] = {kind: _untold(rng, ours, kind) for kind in KINDS}
+    scores["  untold"] = _untold(ours, list(KINDS))
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
-    told = {"weights": weights_of("sky"), "null": len(null), "each": given.each}
-    return {"rows": rows, "alarms": alarms, "tiles_per_second": rate, **told}
+    told = {"weights": weights_of("sky"), "normals": len(normals), "each": given.each}
+    return {**tables(rng, scores, null, list(KINDS)), "alarms": alarms, "tiles_per_second": rate, **told}
 
 
 def show(name: str, found: dict) -> str:
-    """A Markdown table: completeness in per cent, AUROC in brackets."""
-    kinds = list(found["rows"]["gencosmo"])
+    """Markdown tables: completeness in per cent, AUROC in brackets; of the spotless null without the views."""
+    methods = [method for method in found["rows"] if not method.startswith(" ") or method.strip() == "untold"]
+    spotless = f"{name}, {found['null_spotless']} of {found['null']} null tiles"
+    return "\n\n".join([_table(name, found["rows"], list(found["rows"])), _table(spotless, found["spotless"], methods)])
+
+
+def _table(name: str, rows: dict, methods: list[str]) -> str:
+    kinds = list(rows["gencosmo"])
     lines = [f"| {name} | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
-    for method, row in found["rows"].items():
-        cells = [f"{100 * row[k]['complete']:.0f} ({row[k]['auroc']:.2f})" for k in kinds]
+    for method in methods:
+        cells = [f"{100 * rows[method][k]['complete']:.0f} ({rows[method][k]['auroc']:.2f})" for k in kinds]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.anomaly.compare import Cut, draw, draw_near, measured, merge, show
+from benchmarks.anomaly.compare import Cut, draw, draw_near, merge, show, tables
 from benchmarks.anomaly.kept import KeptDetector, weights_of
 from benchmarks.anomaly.micro_injections import KINDS, cells_of, foreign
 from benchmarks.anomaly.rivals import RIVALS
@@ -91,21 +91,19 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     injected = {kind: np.array([make(rng, t) for t in draw(rng, right, given.each)]) for kind, make in kinds.items()}
     print(f"{name}: {len(normals)} normals, {len(null)} null tiles, {given.each} of each kind", flush=True)
     sets = {"null": null, **injected}
-    rows: dict[str, dict[str, object]] = {}
+    rivals = {}
     for rival, fit in RIVALS.items():
         scorer = fit(normals)
-        scores = {kind: scorer(tiles) for kind, tiles in sets.items()}
-        rows[rival] = {kind: measured(rng, scores["null"], scores[kind]) for kind in kinds}
+        rivals[rival] = {kind: scorer(tiles) for kind, tiles in sets.items()}
     detector = KeptDetector(given.keep, prior="cells", device="cpu").fit(list(normals.astype(np.float32)), groups=near)
     ours = {kind: detector.evaluate(list(tiles.astype(np.float32))) for kind, tiles in sets.items()}
     found = {"gencosmo": {kind: np.array([t.score[0] for t in tiles]) for kind, tiles in ours.items()}}
     for view in ours["null"][0].views:
         found[f"  {view}"] = {kind: -np.log([t.views[view][0] for t in tiles]) for kind, tiles in ours.items()}
-    rows = {m: {kind: measured(rng, by["null"], by[kind]) for kind in kinds} for m, by in found.items()} | rows
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
-    told = {"weights": weights_of("cells"), "normals": len(normals), "null": len(null), "each": given.each}
-    return {"rows": rows, "alarms": alarms, **told}
+    told = {"weights": weights_of("cells"), "normals": len(normals), "each": given.each}
+    return {**tables(rng, found | rivals, null, list(kinds)), "alarms": alarms, **told}
 
 
 def small(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
