@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gencosmo.batch.finer import STRICT, load_psf
 from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
+from gencosmo.batch.one import share_hooks
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.image import Image, require_signal
 from gencosmo.io.axes import Plane
@@ -23,7 +24,7 @@ from gencosmo.io.stack_finer import FinerStack, write_finer_stack
 from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead, StackWrite
-from gencosmo.io.stack_write import read_rows
+from gencosmo.io.stack_write import check_sides, read_rows
 from gencosmo.io.storage import check_place
 from gencosmo.result import Result
 
@@ -88,6 +89,8 @@ def _run_open(
     check_place(
         report.out, overwrite=job.write.overwrite, inputs=[report.path, *(c.stack.path for c in reader.companions)]
     )
+    sides = ("std", "prior_share", *(("samples",) if job.write.samples else ()))
+    check_sides(report.out, sides, overwrite=job.write.overwrite, run=(parent, run))
     if dry_run:
         for plane in reader.planes:
             _look(stack, reader, plane, job, psf, report)
@@ -98,12 +101,12 @@ def _run_open(
         report.out, stack, reader.planes, scale, state=state, resume=resume, samples=job.write.samples
     ) as finer:
         told: dict[str, Any] = {}
-        for plane in reader.planes:
+        for number, plane in enumerate(reader.planes):
             if hooks.cancel is not None and hooks.cancel.is_set():
                 raise Cancelled(f"stopped before {report.path} was finished")
             image = _look(stack, reader, plane, job, psf, report)
-            known = finer.told(plane)
-            told = _one(image, plane, job, hooks, finer, run, parent) if known is None else known
+            known, shown = finer.told(plane), share_hooks(hooks, number, len(reader.planes))
+            told = _one(image, plane, job, shown, finer, run, parent) if known is None else known
             for code, text in () if known is None else known["warnings"]:
                 warnings.warn(GencosmoWarning(text, code=code), stacklevel=2)
             report.planes[-1] |= {"chi2": told["chi2"], "flux_mode": told["flux_mode"]}

@@ -23,7 +23,7 @@ from gencosmo.io.axes import Axes, Plane, Section
 from gencosmo.io.ngff import Step, check_version, steps_of_details
 from gencosmo.io.registry import named_format
 from gencosmo.io.stack import Details, Stack
-from gencosmo.io.stack_write import side_name
+from gencosmo.io.stack_write import put_with_sides, side_name
 from gencosmo.io.storage import put_in_place, storage_errors
 from gencosmo.io.tiff_new import write_ome
 from gencosmo.io.tiff_samples import write_samples
@@ -252,4 +252,4 @@ def write_finer_stack(
             part = os.path.join(finer.folder, "samples.tif")
             write_samples(part, finer.axes, finer.drawn, finer.sample, finer.details, words=words)
             parts.insert(0, (part, side_name(finer.out, SAMPLES)))
-        put_in_place(parts, overwrite=overwrite)
+        put_with_sides(parts, overwrite=overwrite, run=(words.get("GCMPARNT", ""), words.get("GCMRUN", "")))

@@ -31,7 +31,7 @@ from gencosmo.io.stack import Stack
 from gencosmo.io.stack_image import StackReader
 from gencosmo.io.stack_open import open_stack
 from gencosmo.io.stack_options import StackRead
-from gencosmo.io.stack_write import Output, read_rows, write_output
+from gencosmo.io.stack_write import Output, check_sides, read_rows, write_output
 from gencosmo.io.storage import check_place, storage_errors
 from gencosmo.photon import PhotonNoise
 from gencosmo.result import Result
@@ -141,6 +141,8 @@ class StackSession:
         """Make the folder of results; without `resume` what an earlier run left is deleted."""
         if everywhere:  # planes that are not worked on are written too
             self.stack.require(list(self.stack.axes.planes()))
+        layers = [layer for layer, told in self._sides(options).items() if told]
+        check_sides(out, layers, overwrite=options.overwrite, run=(self.fingerprint.sha256(), run))
         place, name = os.path.split(os.path.abspath(out.rstrip("/" + os.sep)))
         state = sha256(f"{run}:{self.fingerprint.sha256()}".encode()).hexdigest()[:16]
         folder = os.path.join(place, f".{name}.{state}.part")
@@ -151,9 +153,14 @@ class StackSession:
             os.makedirs(folder, exist_ok=True)
         make = Estimates if everywhere else Repairs
         repairs = make(folder, self.stack.axes.size("X"), self._blocks, samples=options.samples)
-        several = self._find or self._reader.saturation is not None
+        several = self._sides(options)["flags"]
         self._output = Output(os.path.join(place, name), options, self.stack, self._reader.planes, repairs, several)
         self._output.remember({"GCMPARNT": self.fingerprint.sha256(), "GCMRUN": run})
+
+    def _sides(self, options: WriteOptions) -> dict[str, bool]:
+        """What lies beside the output, when there is something to fill."""
+        causes = self._find or self._reader.saturation is not None
+        return {"std": True, "fill": True, "flags": causes, "samples": options.samples}
 
     def pending(self, unit: Unit) -> bool:
         """Whether a block is neither done nor, in a large plane, without masked pixels."""

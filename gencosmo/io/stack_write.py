@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from gencosmo.errors import InputError, UsageError
 from gencosmo.io.axes import Axes
 from gencosmo.io.levels import Ladder, level_sizes
 from gencosmo.io.ngff import check_version
@@ -20,13 +21,66 @@ from gencosmo.io.stack import warn
 from gencosmo.io.stack_options import StackWrite
 from gencosmo.io.storage import put_in_place, storage_errors
 
-__all__ = ["Output", "read_rows", "side_name", "write_output"]
+__all__ = ["SIDES", "Output", "check_sides", "put_with_sides", "read_rows", "side_name", "write_output"]
+
+SIDES = ("std", "fill", "flags", "samples", "prior_share")
+"""What may lie beside a TIFF."""
 
 
 def side_name(path: str, layer: str) -> str:
     """Return the name of a file beside an output: `a.ome.tif` has `a.std.ome.tif`."""
     stem = re.sub(r"(\.ome)?\.(tiff?|btf|tf8)$", "", path, flags=re.IGNORECASE)
     return f"{stem}.{layer}.ome.tif"
+
+
+def check_sides(path: str, layers: Iterable[str], *, overwrite: bool, run: tuple[str, str] = ("", "")) -> None:
+    """Refuse an output when a file that would lie beside it exists; one of the same `run` (parent, digest) may.
+
+    Raises
+    ------
+    UsageError
+        `exists`, before anything is computed.
+    """
+    target = named_format(path)
+    if overwrite or target is None or target.name != "tiff":
+        return
+    for layer in layers:
+        name = side_name(path, layer)
+        if os.path.exists(name) and not _made_by(name, run):
+            raise UsageError(
+                f"{name} exists, and would be written beside {path}",
+                code="exists",
+                hint="--overwrite replaces it, or choose another name",
+            )
+
+
+def _made_by(path: str, run: tuple[str, str]) -> bool:
+    try:
+        rows = read_rows(path)
+    except InputError:
+        return False
+    return bool(rows) and all(run) and (rows[-1].get("GCMPARNT"), rows[-1].get("GCMRUN")) == run
+
+
+def put_with_sides(parts: Sequence[tuple[str, str]], *, overwrite: bool, run: tuple[str, str]) -> None:
+    """As `put_in_place`; what the same run left beside an output before it was killed is replaced, and with
+    `overwrite` go files of an earlier run beside it that this one does not make.
+    """
+    path, names = parts[-1][1], [name for _, name in parts]
+    for name in names[:-1]:
+        if not overwrite and os.path.exists(name) and _made_by(name, run):
+            os.remove(name)
+    put_in_place(parts, overwrite=overwrite)
+    for name in (side_name(path, layer) for layer in SIDES):
+        if overwrite and name not in names and os.path.isfile(name) and _ours(name):
+            os.remove(name)
+
+
+def _ours(path: str) -> bool:
+    try:
+        return bool(read_rows(path))
+    except InputError:
+        return False
 
 
 def write_output(output: Output) -> int:
@@ -49,7 +103,8 @@ def write_output(output: Output) -> int:
     with storage_errors(output.path):
         make = _zarr if target is not None and target.name == "zarr" else _tiff
         parts = make(output, words, count)
-        put_in_place(parts, overwrite=output.options.overwrite)
+        run = (words.get("GCMPARNT", ""), words.get("GCMRUN", ""))
+        put_with_sides(parts, overwrite=output.options.overwrite, run=run)
     return count
 
 

@@ -19,7 +19,7 @@ from gencosmo.io.levels import halve, level_sizes
 from gencosmo.io.painted import TAG
 from gencosmo.io.stack import Details
 
-__all__ = ["metadata_of", "write_ome"]
+__all__ = ["metadata_of", "resolution_of", "write_ome"]
 
 TILE = 512
 TILED = 1 << 22
@@ -89,6 +89,7 @@ def write_ome(
     }
     if rgb:
         settings["planarconfig"] = "contig"
+    settings |= resolution_of(details)
     text = None if document is None or axes.samples not in (1, 3, 4) else document(leading, len(order))
     told = metadata_of(leading + "YX" + ("S" if rgb else ""), counts, details, name, words) if text is None else None
     if text is not None:
@@ -162,6 +163,13 @@ def _rgba(color: str) -> int:
     """As OME has it: opaque RGBA in a signed 32-bit integer."""
     told = int(color, 16) << 8 | 0xFF
     return told - (1 << 32) if told >= 1 << 31 else told
+
+
+def resolution_of(details: Details) -> dict[str, Any]:
+    """Return pixel sizes as tags of TIFF, which ImageJ reads where it does not read the OME-XML."""
+    if details.x is None or details.y is None:
+        return {}
+    return {"resolution": (1e4 / details.x, 1e4 / details.y), "resolutionunit": "CENTIMETER"}
 
 
 def metadata_of(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gencosmo.io.axes import Axes, Plane, Section
 from gencosmo.io.painted import TAG
 from gencosmo.io.stack import Details
-from gencosmo.io.tiff_new import CLASSIC, TILE, TILED, metadata_of
+from gencosmo.io.tiff_new import CLASSIC, TILE, TILED, metadata_of, resolution_of
 
 __all__ = ["write_samples"]
 
@@ -70,6 +70,7 @@ def write_samples(
             tile=tile,
             software=False,
             metadata=told,
+            **resolution_of(details),
             extratags=[(TAG, 2, None, json.dumps([dict(words)]), True)] if words else [],
         )
 
