@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from gencosmo import catalog, inpaint
 from gencosmo.cli import app
 from gencosmo.commands.rank import run_rank
-from gencosmo.commands.score import Outputs, Scoring, run_score
+from gencosmo.commands.score import Outputs, Scoring, detector_of, run_score
 from gencosmo.errors import InputError, UsageError
 from gencosmo.io.fits import ReadOptions
+from gencosmo.tasks.few import Later
 
 SIDE = 32
 
@@ -134,3 +135,23 @@ def test_inpaint_gives_the_score_with_the_result() -> None:
     assert len(catalog(scored.meta["scored"])) >= 1
     whole = inpaint(image, score=True, device="cpu")
     assert whole.anomaly_score is not None and np.array_equal(whole.mean, image)
+
+
+def test_normals_are_read_as_the_inputs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HDU and the finders of the call count for them, too; the mask of an input does not."""
+    seen = []
+
+    class Fitted:
+        def fit(self, images: list[Later]) -> None:
+            seen.extend(images)
+
+    monkeypatch.setattr("gencosmo.commands.score.new_detector", lambda scoring: Fitted())
+    for seed in range(2):
+        parts = [fits.ImageHDU(np.full((12, 12), k, np.float32) + np.eye(12, dtype=np.float32)) for k in range(2)]
+        parts[1].data[4, 4] = 900
+        fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(tmp_path / f"n{seed}.fits")
+    read = ReadOptions(hdu=2, find=("hot",), mask="of the input.fits")
+    detector_of(Scoring(normals=str(tmp_path)), read)
+    assert [one.name for one in seen] == [str(tmp_path / f"n{seed}.fits") for seed in range(2)]
+    image = seen[0].read()
+    assert np.median(image.data) == 1 and image.mask[0, 4, 4] and seen[0].shape == (1, 12, 12)

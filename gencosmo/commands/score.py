@@ -6,7 +6,8 @@ import os
 import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from gencosmo.commands.console import note, print_error, print_json, print_warning, progress_display, stop_on_signal
@@ -24,6 +25,7 @@ from gencosmo.result import Result
 from gencosmo.strips import explanation_strips, told_p
 from gencosmo.tasks.anomaly import score
 from gencosmo.tasks.detector import AnomalyDetector
+from gencosmo.tasks.few import Later
 
 __all__ = ["Outputs", "Scoring", "detector_of", "images_in", "run_score"]
 
@@ -88,8 +90,11 @@ def images_in(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in found]
 
 
-def detector_of(scoring: Scoring) -> AnomalyDetector | None:
-    """The detector that the options ask for: loaded, fitted on a folder of normals, or none."""
+def detector_of(scoring: Scoring, read: ReadOptions) -> AnomalyDetector | None:
+    """The detector that the options ask for: loaded, fitted on a folder of normals, or none.
+
+    Normals are read as the inputs are; a mask or a noise image that was given for these is none of theirs.
+    """
     if scoring.detector and scoring.normals:
         raise UsageError("--detector and --normals are two ways to say the same", hint="give one of them")
     if scoring.save and not scoring.normals:
@@ -102,7 +107,8 @@ def detector_of(scoring: Scoring) -> AnomalyDetector | None:
     detector = new_detector(scoring)
     paths = images_in(scoring.normals)
     note(f"fitting on {len(paths)} normal images")
-    detector.fit(paths)
+    own = replace(read, mask=None, ivar=None, weight=None)
+    detector.fit([Later(_read(path, own, None).shape, partial(_quiet, path, own), path) for path in paths])
     if scoring.save:
         detector.save(scoring.save)
     return detector
@@ -141,7 +147,7 @@ def run_score(
         raise UsageError(
             "--resume keeps the passes of the map, and a detector looks at more", hint="leave --resume out"
         )
-    detector = detector_of(scoring)
+    detector = detector_of(scoring, read)
     os.makedirs(outputs.folder, exist_ok=True)
     reports, failed = [], {}
     with stop_on_signal() as cancel:
@@ -219,6 +225,13 @@ def _read(path: str, options: ReadOptions, region: Section | None) -> Image:
     """With the options of the command line."""
     reads = read_fits if format_of(path).name == "fits" else read_stack
     return reads(path, options, region)
+
+
+def _quiet(path: str, options: ReadOptions) -> Image:
+    """The same once more: warnings were given when the file was read for the first time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GencosmoWarning)
+        return _read(path, options, None)
 
 
 def _write(paths: dict[str, str], result: Result, table: Any, title: str, *, overwrite: bool) -> None:

@@ -34,7 +34,7 @@ from gencosmo.errors import GencosmoWarning, InputError, PriorError, UsageError
 from gencosmo.image import Image
 from gencosmo.priors.base import Denoiser, World
 from gencosmo.tasks.evidence import NUISANCES, check_scorable, denoiser_of, identity_of, lay_out, nuisances_of
-from gencosmo.tasks.few import Part, Shelf, batches, opened, shape_of
+from gencosmo.tasks.few import Later, Part, Shelf, batches, opened, shape_of
 from gencosmo.tasks.habits import Habits, check_parameters, listed, rows_of
 from gencosmo.tasks.tiles import TileScores, tile_scores
 
@@ -369,7 +369,8 @@ class _Table:
 
 def _name(image: Any, number: int) -> str:
     """What a message calls an image: its path, or its number from 0."""
-    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
+    told = os.fspath(image) if isinstance(image, str | os.PathLike) else image.name if isinstance(image, Later) else ""
+    return told or f"image {number}"
 
 
 def _warn_of_unscored(found: Sequence[TileScores]) -> None:

@@ -41,10 +41,13 @@ class Later:
         Channels, rows, columns.
     read : callable
         Gives the `Image`; called whenever it is needed.
+    name : str
+        What messages call it.
     """
 
     shape: tuple[int, int, int]
     read: Callable[[], Image]
+    name: str = ""
 
 
 def opened(image: Any) -> Image:
