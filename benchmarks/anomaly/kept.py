@@ -1,7 +1,7 @@
 """A detector that keeps what the network's passes left of its images, so that a comparison can be resumed.
 
-What is kept belongs to the pixels, the weights, the place of a batch and how normals are staged. It does not know the
-code: use a new folder when anything before the calibration has changed.
+What is kept belongs to the pixels, the prior (weights, surface, corrections), the place of a batch and how normals are
+staged. It does not know the code: use a new folder when anything before the calibration has changed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 
 from gencosmo.priors import load_prior
 from gencosmo.tasks.detector import AnomalyDetector
+from gencosmo.tasks.evidence import identity_of
 
 
 def weights_of(prior: str) -> str:
-    """Name of a prior and the beginning of the hash of its weights: what a figure is of."""
-    return f"{prior} {load_prior(prior, 'cpu').card.weights_sha256[:12]}"
+    """Name of a prior, the beginning of the hash of its weights, and its surface: what a figure is of."""
+    card = load_prior(prior, "cpu").card
+    return f"{prior} {card.weights_sha256[:12]} {card.surface}"
 
 
 class KeptDetector(AnomalyDetector):
@@ -40,8 +42,8 @@ class KeptDetector(AnomalyDetector):
     def _table(self, denoiser: Any, images: Any, given: Any, first: int, share: float) -> Any:
         if self.folder is None:
             return super()._table(denoiser, images, given, first, share)
-        weights = denoiser.card.weights_sha256
-        told = hashlib.sha256(repr((weights, self.how, self.seed, first, share, np.asarray(given).tolist())).encode())
+        made = identity_of(denoiser)
+        told = hashlib.sha256(repr((made, self.how, self.seed, first, share, np.asarray(given).tolist())).encode())
         for image in images:
             told.update(np.ascontiguousarray(image.data).tobytes())
         path = self.folder / f"{told.hexdigest()[:24]}.pickle"
