@@ -194,6 +194,21 @@ def test_samples_and_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, out):
     assert len(calls) == 6, "without resume all of it is computed"
 
 
+@pytest.mark.parametrize(("asked", "used"), [("auto", "sb"), ("sum", "sum")])
+def test_grey_levels_stay_what_they_are(tmp_path, monkeypatch, asked, used):
+    seen = []
+
+    def told(image, job, seed, hooks):
+        seen.append(job.finer.flux_mode)
+        return twice(image, job, seed, hooks)
+
+    monkeypatch.setitem(OPS, "super_resolve", told)
+    tifffile.imwrite(tmp_path / "in.tif", values(SIZE))
+    finer = Finer(scale=(2, 3), psf="gaussian:2.5", noise=3.0, flux_mode=asked)
+    run_file(str(tmp_path / "in.tif"), str(tmp_path / "out.tif"), job(tmp_path, finer))
+    assert seen == [used]
+
+
 def test_what_is_not_finite_is_never_written(tmp_path, monkeypatch):
     def broken(image, job, seed, hooks):
         found = twice(image, job, seed, hooks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -141,9 +142,12 @@ def _one(
     image: Image, plane: Plane, job: Job, hooks: Hooks, finer: FinerStack, run: str, parent: str
 ) -> dict[str, Any]:
     """Compute a plane and keep it, with what is told of it."""
+    finer_job = job
+    if job.finer is not None and job.finer.flux_mode == "auto":  # grey levels stay what they are on the finer grid
+        finer_job = replace(job, finer=replace(job.finer, flux_mode="sb"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GencosmoWarning)
-        result = _run(image, job, plane_seed(job.seed, image), hooks)
+        result = _run(image, finer_job, plane_seed(job.seed, image), hooks)
     for entry in caught:
         warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
     known = [entry.message for entry in caught if isinstance(entry.message, GencosmoWarning)]

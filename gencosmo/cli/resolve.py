@@ -60,7 +60,13 @@ def super_resolve(
     ] = None,
     scale: Annotated[str, typer.Option(help="Finer pixels per pixel, 1 to 8; 1 sharpens; ROWSxCOLUMNS.")] = "2",
     psf_sampling: Annotated[int, typer.Option(help="PSF pixels per pixel of the image: 1, or the scale.")] = 1,
-    flux_mode: Annotated[str, typer.Option(help="auto (by BUNIT), sum (flux per pixel), sb (flux per area).")] = "auto",
+    flux_mode: Annotated[
+        str,
+        typer.Option(
+            help="sum (flux per pixel), sb (flux per area: values stay what they are), "
+            "auto (by BUNIT; sb for TIFF and OME-Zarr)."
+        ),
+    ] = "auto",
     mode: Annotated[
         str, typer.Option(help="fast, quality (7 network evaluations a step), or walk (each sample by itself).")
     ] = "fast",
