@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 
 from gencosmo.cli import app
 from gencosmo.commands.console import print_json
-from gencosmo.commands.cutouts import cutouts_of
+from gencosmo.commands.cutouts import Cutout, cutouts_of
+from gencosmo.commands.heat import write_slide
 from gencosmo.errors import InputError, TooLargeError, UsageError
+from gencosmo.image import Image as AsImage
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.stack_options import StackRead
+from gencosmo.tasks.few import Later
 
 from .io.stacks import zarr_file
 
@@ -166,6 +169,13 @@ def test_a_slide_is_cut_into_pieces_with_a_heat_map(tmp_path, ending):
     )
     table = Table.read(tmp_path / "b/ranked.csv", format="ascii.csv")
     assert len(table) == 6 and (table["x"][0], table["y"][0]) == (80, 40)
+
+
+def test_a_piece_without_a_score_does_not_stand_out_of_a_heat_map(tmp_path):
+    plain = AsImage(data=np.zeros((1, 8, 8), np.float32))
+    cutouts = [Cutout("s", Later((1, 8, 8), lambda: plain), corner=(0, 8 * k)) for k in range(3)]
+    write_slide(str(tmp_path), cutouts, np.array([-3.0, np.nan, -1.0]), overwrite=False)
+    assert tifffile.imread(tmp_path / "heat.ome.tif").ravel().tolist() == [-3.0, -3.0, -1.0]
 
 
 def test_normals_of_the_same_channel(tmp_path):

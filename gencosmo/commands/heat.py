@@ -74,7 +74,10 @@ def _draw_plate(path: str, plate: str, scores: dict[tuple[str, int, int], float]
 
 
 def write_slide(out: str, cutouts: Sequence[Cutout], scores: Array, *, overwrite: bool) -> list[str]:
-    """Write `heat.png` and `heat.ome.tif` (a pixel per piece) of a slide; nothing when there is none."""
+    """Write `heat.png` and `heat.ome.tif` (a pixel per piece) of a slide; nothing when there is none.
+
+    A piece without a score has the lowest one in the TIFF: scores are negative where all is normal, 0 would stand out.
+    """
     placed = [(k, one) for k, one in enumerate(cutouts) if one.corner is not None]
     if not placed:
         return []
@@ -86,7 +89,9 @@ def write_slide(out: str, cutouts: Sequence[Cutout], scores: Array, *, overwrite
         grid[tops.index(one.corner[0]), lefts.index(one.corner[1])] = scores[k]
     outputs = [os.path.join(out, name) for name in ("heat.png", "heat.ome.tif")]
     heat_map(outputs[0], sorted(grids.items()), overwrite=overwrite)
-    stack = np.stack([np.nan_to_num(grid) for _, grid in sorted(grids.items())]).astype(np.float32)
+    stack = np.stack([grid for _, grid in sorted(grids.items())]).astype(np.float32)
+    known = stack[np.isfinite(stack)]
+    stack = np.nan_to_num(stack, nan=known.min() if known.size else 0.0)
     first = placed[0][1].image.read()
     side = first.shape[1]
     scale = None if first.pixel_scale is None else side * first.pixel_scale
