@@ -1,5 +1,6 @@
 """Microscopy files through batch and command line: blocks, kills, many files, real files, `write`."""
 
+import datetime
 import importlib.machinery
 import json
 import signal
@@ -307,11 +308,13 @@ class FakeBioImage:
         self.dask_data = FakeLazy(values((1, 2, 3, *SIZE)))
         self.physical_pixel_sizes = types.SimpleNamespace(X=0.2, Y=0.2, Z=-1.0)
         self.channel_names = ["red", "green"]
+        self.time_interval = datetime.timedelta(milliseconds=500)
 
 
 def test_other_kinds_come_through_bioio_when_it_is_there(tmp_path, quick_task, monkeypatch):  # noqa: F811
     path = tmp_path / "in.czi"
     path.write_bytes(b"FAKE image")
+    monkeypatch.setitem(sys.modules, "bioio", None)
     with pytest.raises(GencosmoError) as caught:
         run(tmp_path, path, "a.ome.tif")
     assert caught.value.code == "not_fits" and "gencosmo[bioio]" in caught.value.hint
@@ -327,8 +330,30 @@ def test_other_kinds_come_through_bioio_when_it_is_there(tmp_path, quick_task, m
         got, xml = file.asarray(), file.ome_metadata
     ome_schema().validate(xml)
     assert 'Name="green"' in xml and 'PhysicalSizeX="0.2"' in xml and "PhysicalSizeZ" not in xml
+    assert 'TimeIncrement="0.5"' in xml and 'TimeIncrementUnit="s"' in xml
     assert np.array_equal(got[..., ~holes()], values((1, 2, 3, *SIZE))[0][..., ~holes()])
     path.write_bytes(b"other bytes")
     with pytest.raises(GencosmoError) as caught:
         run(tmp_path, path, "b.ome.tif")
     assert caught.value.code == "not_readable"
+
+
+def test_a_czi_by_the_plugin_itself(tmp_path, quick_task):  # noqa: F811
+    """Written by the library of the makers; both packages are of the extra and are often not there."""
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    pytest.importorskip("bioio_czi")
+    array = values((2, 3, 2, *SIZE))
+    with czi.create_czi(str(tmp_path / "in.czi")) as file:
+        for t, c, z in np.ndindex(array.shape[:3]):
+            file.write(array[t, c, z][..., None], plane={"T": t, "C": c, "Z": z})
+        names = {0: "DAPI", 1: "Tubulin", 2: "Actin"}
+        file.write_metadata("a well", channel_names=names, scale_x=0.65e-6, scale_y=0.65e-6, scale_z=2e-6)
+    report = run(tmp_path, tmp_path / "in.czi", "out.ome.tif", channels=("tubulin",), times=(1,))
+    assert report.status == "done" and report.profile == "bioio" and report.filled == 2 * holes().sum()
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as file:
+        got, xml = file.asarray(), file.ome_metadata
+        assert file.series[0].axes == "TCZYX"
+    for words in ('Name="Tubulin"', 'PhysicalSizeX="0.65"', 'PhysicalSizeZ="2.0"'):
+        assert words in xml
+    changed = (got != array).any((3, 4))
+    assert changed[1, 1].all() and changed.sum() == 2 and np.array_equal(got[..., ~holes()], array[..., ~holes()])

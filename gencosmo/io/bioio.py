@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from gencosmo.errors import FormatError, UsageError
 from gencosmo.io.axes import Axes, Plane, Section, parse_axes
-from gencosmo.io.stack import Details, Stack, check_dtype, size_in_um
+from gencosmo.io.stack import Details, Stack, check_dtype, in_seconds, size_in_um
 
 __all__ = ["BioStack"]
 
@@ -51,9 +52,18 @@ class BioStack(Stack):
             x=sizes.get("x"),
             y=sizes.get("y"),
             z=sizes.get("z"),
+            time_step=self._seconds(),
             channel_names=tuple(map(str, self._image.channel_names or ())),
             doubts=doubts,
         )
+
+    def _seconds(self) -> float | None:
+        """The time between frames; early releases of bioio and some plugins do not know it."""
+        try:
+            told = self._image.time_interval
+        except (AttributeError, NotImplementedError):
+            return None
+        return in_seconds(told.total_seconds() if isinstance(told, timedelta) else told, "s")
 
     def close(self) -> None:
         """The reader closes its files itself."""
