@@ -134,6 +134,14 @@ def test_noise_that_does_not_grow_with_the_light_has_no_gain(tmp_path):
     assert "at every level" in law.stdout and "inf" not in law.stdout
 
 
+def test_a_channel_is_told_with_its_name(tmp_path):
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+    tifffile.imwrite(tmp_path / "in.ome.tif", values((2, *SIZE)), ome=True, photometric="minisblack", metadata=metadata)
+    words = ["check", tmp_path / "in.ome.tif", "--gain", "0.5", "--read-noise", "2", "--channels", "gfp"]
+    assert "camera, channel 1 GFP: 0.5 electrons per unit" in call(*words).stdout
+    assert json.loads(call(*words, "--json").stdout)["channels"] == {"0": "DAPI", "1": "GFP"}
+
+
 def test_words_about_noise():
     assert parse_camera(None, None, None, None) is None
     assert parse_camera("12.5", None, None, None) == Camera(std=12.5)

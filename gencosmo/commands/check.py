@@ -20,6 +20,7 @@ from gencosmo.io.fits import prepare, read_plane, with_data
 from gencosmo.io.hdus import open_fits
 from gencosmo.io.noise import measured_noise
 from gencosmo.io.registry import format_of
+from gencosmo.io.stack_chosen import channel_labels
 from gencosmo.io.stack_session import open_session as open_stack_session
 from gencosmo.photon import PhotonNoise
 from gencosmo.priors.cards import Card, card_path
@@ -118,6 +119,8 @@ def _check_stack(path: str, job: Job, card: Card | None) -> dict[str, Any]:
             str(channel): {"gain": law.gain, "read_noise": law.read_noise, "offset": law.offset}
             for channel, law in found["laws"].items()
         }
+        names = channel_labels(stack)
+        found["channels"] = {str(n): name for n, name in enumerate(names) if name}
         for unit in units:
             image = session.read(unit)
             if image.mask.any():
@@ -266,9 +269,10 @@ def check_lines(found: dict[str, Any]) -> list[str]:
     """Return the findings as lines to read; of a cube or stack the first plane at length, others in a line each."""
     word = "HDU " if "scale" not in found else ""
     lines = [f"{found['path']}: profile {found['profile']}", *(f"  {word}{text}" for text in found["hdus"])]
+    named = found.get("channels", {})
     lines += [
-        f"camera, channel {channel}: {_electrons(law)}, offset {law['offset']:.4g}"
-        for channel, law in found.get("camera", {}).items()
+        f"camera, channel {' '.join(filter(None, (n, named.get(n))))}: {_electrons(law)}, offset {law['offset']:.4g}"
+        for n, law in found.get("camera", {}).items()
     ]
     told: set[str] = set()
     stack = "scale" in found
