@@ -32,15 +32,19 @@ void find_bins(const CalibrateArgs& a, const float* sigma, const float* spread, 
 void calibrate_piece(const CalibrateArgs& a, int64_t b, int64_t at, int64_t n) {
   const float* sigma = a.win + (b * kFields + kSigma) * a.area + at;
   if (!any_inexact(sigma, n)) return;
-  const float *spread = a.local + (b * 5 + 2) * a.area + at, *gate = spread + 2 * a.area;
+  const float *base = sigma + a.area, *base_var = base + a.area, *smooth = base_var + a.area;
+  const float *spread = a.local + (b * 5 + 2) * a.area + at, *rough = spread + a.area, *gate = rough + a.area;
   int32_t bin[kPiece];
   float factor[kPiece], shift[kPiece];
-  find_bins(a, sigma, spread, spread + a.area, n, bin);
+  find_bins(a, sigma, spread, rough, n, bin);
   for (int64_t j = 0; j < n; ++j) factor[j] = a.factors[bin[j]];
   for (int64_t j = 0; j < n; ++j) shift[j] = a.shifts[bin[j]];
   float *mean = a.mean + b * a.area + at, *var = a.var + b * a.area + at;
 #pragma GCC ivdep
-  for (int64_t j = 0; j < n; ++j) calibrate_pixel(sigma[j], gate[j], factor[j], shift[j], mean[j], var[j]);
+  for (int64_t j = 0; j < n; ++j) {
+    const CalibratePixel p{sigma[j], base[j], base_var[j], smooth[j], spread[j], rough[j], gate[j]};
+    calibrate_pixel(p, factor[j], shift[j], mean[j], var[j]);
+  }
 }
 
 }  // namespace

@@ -7,7 +7,8 @@ namespace {
 __global__ void __launch_bounds__(kThreads) calibrate_kernel(CalibrateArgs a) {
   const int64_t columns = a.scale_edges + 1;
   for (int64_t b = blockIdx.y; b < a.count; b += gridDim.y) {
-    const float *sigmas = a.win + (b * kFields + kSigma) * a.area, *spreads = a.local + (b * 5 + 2) * a.area;
+    const float *win = a.win + b * kFields * a.area, *sigmas = win + kSigma * a.area;
+    const float* spreads = a.local + (b * 5 + 2) * a.area;
     for (int64_t i = first_item(); i < a.area; i += item_stride()) {
       const float sigma = sigmas[i];
       if (!(sigma > 0.0f)) continue;
@@ -16,7 +17,9 @@ __global__ void __launch_bounds__(kThreads) calibrate_kernel(CalibrateArgs a) {
       for (int64_t k = 0; k < a.level_edges; ++k) row += level_above(sigma, rough, a.levels[k]);
       for (int64_t k = 0; k < a.scale_edges; ++k) column += scale_above(spread, a.scales[k]);
       const int64_t bin = row * columns + column;
-      calibrate_pixel(sigma, gate, a.factors[bin], a.shifts[bin], a.mean[b * a.area + i], a.var[b * a.area + i]);
+      const CalibratePixel p{sigma, win[kBase * a.area + i], win[kBaseVar * a.area + i], win[kSmooth * a.area + i],
+                             spread, rough, gate};
+      calibrate_pixel(p, a.factors[bin], a.shifts[bin], a.mean[b * a.area + i], a.var[b * a.area + i]);
     }
   }
 }

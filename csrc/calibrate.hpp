@@ -20,13 +20,30 @@ GC_HD int32_t level_above(float sigma, float rough, float edge) { return sigma >
 GC_HD int32_t scale_above(float spread, float edge) { return spread > edge ? 1 : 0; }
 GC_HD int32_t unknown_above(float sigma) { return sigma == infinity() ? 1 : 0; }
 
+struct CalibratePixel {
+  float sigma, base, base_var, smooth, spread, rough, gate;
+};
+
+// Two witnesses of an unknown pixel: what lies beyond both surfaces through the pixels seen, and half a noise, is shared
+// between the network and the nearest of them by their variances; the less, the smoother the pixels around are.
+constexpr float kRoom = 0.5f, kSmoothest = 0.4f, kRoughest = 0.8f;
+GC_HD float shared_mean(const CalibratePixel& p, float mean, float var) {
+  const float room = kRoom * at_most(p.rough, 1.0f);
+  const float low = minimum(p.base, p.smooth) - room, high = maximum(p.base, p.smooth) + room;
+  const float kept = at_most(at_least(mean, low), high), rest = mean - kept;
+  const float ragged = (p.rough - kSmoothest * p.spread) / ((kRoughest - kSmoothest) * p.spread);
+  const float doubt = at_most(at_least(ragged, 0.0f), 1.0f) * var;
+  return rest == 0.0f | doubt == 0.0f ? mean : kept + rest * (p.base_var / (p.base_var + doubt));
+}
+
 // Of pixels that are not exact: the variance stays within the level's, the shift counts in corrected deviations and, as
 // the residual, not at all where nothing is known.
-GC_HD void calibrate_pixel(float sigma, float gate, float factor, float shift, float& mean, float& var) {
-  const float own = minimum(at_least(var, 0.0f) * factor, sigma * sigma);
-  const float moved = mean + gate * shift * root(own);
-  mean = sigma > 0.0f ? moved : mean;
-  var = sigma > 0.0f ? own : var;
+GC_HD void calibrate_pixel(const CalibratePixel& p, float factor, float shift, float& mean, float& var) {
+  const float own = minimum(at_least(var, 0.0f) * factor, p.sigma * p.sigma);
+  const float moved = mean + p.gate * shift * root(own);
+  const float found = is_inf(p.sigma) ? shared_mean(p, moved, own) : moved;
+  mean = p.sigma > 0.0f ? found : mean;
+  var = p.sigma > 0.0f ? own : var;
 }
 
 GC_CPU_KERNEL(calibrate, CalibrateArgs)

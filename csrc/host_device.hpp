@@ -61,6 +61,8 @@ GC_HD float at_least(float a, float low) { return a < low ? low : a; }
 GC_HD float at_most(float a, float high) { return a > high ? high : a; }
 // Like torch.minimum: NaN if either is NaN.
 GC_HD float minimum(float a, float b) { return a < b || a != a ? a : b; }
+// Like torch.maximum: NaN if either is NaN.
+GC_HD float maximum(float a, float b) { return a > b || a != a ? a : b; }
 GC_HD int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 GC_HD int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 GC_HD int64_t clamp64(int64_t a, int64_t low, int64_t high) { return max64(low, min64(a, high)); }

@@ -3,6 +3,10 @@
 A prior is calibrated on tiles it has not seen: in each bin of level over local roughness ``sigma / d`` and of local
 spread ``s`` the variance is multiplied by a factor, and the mean moved by a share of the corrected deviation. Exact
 pixels have nothing to correct and come back to the last bit.
+
+The mean of an unknown pixel has two witnesses: the network, and the surfaces through what is seen. What lies beyond
+both surfaces, and `ROOM`, is shared between the network and the nearest of them by their variances where the pixels
+around are rough (decision 0025).
 """
 
 from __future__ import annotations
@@ -13,6 +17,13 @@ from torch import Tensor
 from gencosmo.ops._dispatch import define, refuse_grad
 
 __all__ = ["calibrate_", "calibrate_reference_", "calibration_bins"]
+
+ROOM = 0.5
+"""How far beyond its two bases the mean of an unknown pixel is the network's alone, in units of the noise of blank sky
+(1) or of the local roughness ``d``, whichever is smaller."""
+SMOOTHEST, ROUGHEST = 0.4, 0.8
+"""Roughness over spread, ``d / s``, up to which the network is believed and from which on variances decide: where stars
+and galaxies are well sampled it knows their cores better than any surface does."""
 
 _calibrate = define(
     "calibrate_(Tensor(a!) mean, Tensor(b!) var, Tensor win, Tensor local, Tensor levels, Tensor scales, "
@@ -68,6 +79,17 @@ def calibration_bins(win: Tensor, local: Tensor, levels: Tensor, scales: Tensor)
     return row, column
 
 
+def _shared_mean(mean: Tensor, var: Tensor, win: Tensor, local: Tensor) -> Tensor:
+    """Means (B, h, w) of unknown pixels: of the rest beyond bases and room ``base_var / (base_var + doubt)``."""
+    base, base_var, smooth = win[:, 2], win[:, 3], win[:, 4]
+    spread, rough = local[:, 2], local[:, 3]
+    room = ROOM * rough.clamp(max=1)
+    kept = mean.clamp(torch.minimum(base, smooth) - room, torch.maximum(base, smooth) + room)
+    rest = mean - kept
+    doubt = ((rough - SMOOTHEST * spread) / ((ROUGHEST - SMOOTHEST) * spread)).clamp(0, 1) * var
+    return torch.where((rest == 0) | (doubt == 0), mean, kept + rest * (base_var / (base_var + doubt)))
+
+
 def calibrate_reference_(
     mean: Tensor,
     var: Tensor,
@@ -83,5 +105,6 @@ def calibrate_reference_(
     sigma = win[:, 1]
     own = torch.minimum(var[:, 0].clamp(min=0) * factors[bins], sigma * sigma)
     moved = mean[:, 0] + local[:, 4] * shifts[bins] * own.sqrt()
+    moved = torch.where(torch.isposinf(sigma), _shared_mean(moved, own, win, local), moved)
     mean[:, 0] = torch.where(sigma > 0, moved, mean[:, 0])
     var[:, 0] = torch.where(sigma > 0, own, var[:, 0])

@@ -15,7 +15,51 @@ from tests.ops.cases import CASES
 def windows(sigma: list[float], spread: list[float], rough: list[float]) -> tuple[Tensor, Tensor]:
     win, local = torch.zeros(1, 5, 1, len(sigma)), torch.ones(1, 5, 1, len(sigma))
     win[0, 1, 0], local[0, 2, 0], local[0, 3, 0] = torch.tensor(sigma), torch.tensor(spread), torch.tensor(rough)
+    believe(win)
     return win, local
+
+
+def believe(win: Tensor) -> None:
+    """Surfaces so far apart that no mean lies beyond both."""
+    win[:, 2], win[:, 4] = -1e9, 1e9
+
+
+def beyond(mean: float, var: float, *, rough: float = 1.0, spread: float = 1.0, sigma: float = math.inf) -> float:
+    """The calibrated mean of one pixel between surfaces at 2 and 5, whose variance is 4."""
+    win, local = windows([sigma], [spread], [rough])
+    win[0, 2], win[0, 3], win[0, 4] = 5.0, 4.0, 2.0
+    out, none = torch.full((1, 1, 1, 1), mean), torch.zeros(0)
+    calibrate_(out, torch.full_like(out, var), win, local, none, none, torch.ones(2, 1), torch.zeros(2, 1))
+    return float(out)
+
+
+@pytest.mark.parametrize("mean", [2.0, 3.3, 5.0, 5.5, 1.5])
+def test_between_the_surfaces_and_their_room_the_network_is_believed(mean: float) -> None:
+    assert beyond(mean, 100.0) == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "kept"), [(9.5, 5.5), (-2.5, 1.5)])
+def test_what_lies_beyond_is_shared_by_the_variances(mean: float, kept: float) -> None:
+    """A witness of the surfaces' variance, 4, has half of it; a certain one all, a bewildered one nothing."""
+    assert beyond(mean, 4.0) == pytest.approx(kept + (mean - kept) / 2)
+    assert beyond(mean, 12.0) == pytest.approx(kept + (mean - kept) / 4)
+    assert beyond(mean, 0.0) == pytest.approx(mean)
+    assert beyond(mean, 4e8) == pytest.approx(kept, abs=1e-5)
+
+
+def test_the_room_is_half_a_noise_or_half_the_roughness() -> None:
+    assert beyond(9.5, 4e8, rough=0.2, spread=0.2) == pytest.approx(5.1, abs=1e-5)
+    assert beyond(9.5, 4e8, rough=30.0, spread=30.0) == pytest.approx(5.5, abs=1e-5)
+
+
+def test_where_the_pixels_around_are_smooth_the_network_is_believed() -> None:
+    """A well-sampled star has a core above every surface through its wings."""
+    assert beyond(9.5, 12.0, spread=1 / 0.4) == pytest.approx(9.5)
+    assert beyond(9.5, 12.0, spread=1 / 0.6) == pytest.approx(5.5 + 4 * 4 / (4 + 6), rel=1e-5)
+
+
+def test_what_has_a_datum_is_not_shared() -> None:
+    assert beyond(9.5, 12.0, sigma=3.0) == pytest.approx(9.5)
 
 
 def test_a_pixel_on_an_edge_belongs_below_it() -> None:
@@ -45,6 +89,7 @@ def test_every_bin_gets_its_own_numbers() -> None:
 def test_nothing_is_shifted_where_nothing_is_known() -> None:
     arguments = CASES["calibrate_"].arguments()
     arguments["local"][:, 4] = 0
+    believe(arguments["win"])
     assert torch.equal(CASES["calibrate_"].run(arguments)["mean"], arguments["mean"])
 
 
@@ -64,6 +109,7 @@ def test_exact_pixels_keep_their_bits() -> None:
 def test_the_variance_stays_within_the_level(factor: float) -> None:
     arguments = CASES["calibrate_"].arguments()
     sigma = arguments["win"][:, 1:2]
+    believe(arguments["win"])
     arguments["factors"][:], arguments["shifts"][:] = factor, 0
     got, before = CASES["calibrate_"].run(arguments), arguments["var"]
     moving = sigma > 0
