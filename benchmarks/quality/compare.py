@@ -19,7 +19,7 @@ import math
 import platform
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.quality.frames import KINDS, modality
 from benchmarks.quality.holes import PATTERNS
+from benchmarks.quality.more import TABLES, more_frames
 from benchmarks.quality.rivals import RIVALS, Fill, rivals
 from gencosmo.errors import InputError
 from gencosmo.photon import estimate_noise, smooth_level
@@ -82,17 +83,31 @@ def crops(kind: str, limit: int | None, side: str = "test") -> list[Crop]:
     rng = np.random.default_rng(7)
     found = []
     for path, frame in KINDS[kind][1](side):
-        flux = frame.flux
-        count = 1 if flux.size < 4e5 else 2 if flux.size < 3e6 else 3
-        height, width = (min(CROP, side) for side in flux.shape)
-        for _ in range(count):
-            row, col = rng.integers(0, flux.shape[0] - height + 1), rng.integers(0, flux.shape[1] - width + 1)
-            cut = flux[row : row + height, col : col + width]
-            if min(height, width) >= 32 and np.isfinite(cut).all() and np.unique(cut).size >= MIN_VALUES:
-                shows = "sky" if kind == "sky" else modality(path)
-                cut = np.ascontiguousarray(np.clip(cut, -1e3, 3e5))
-                found.append(Crop(frame.group, shows, path.name, cut))
+        shows = "sky" if kind == "sky" else modality(path)
+        found += [Crop(frame.group, shows, path.name, cut) for cut in _cuts(frame.flux, rng)]
     return found[:limit]
+
+
+def listed_crops(folder: Path, limit: int | None) -> list[Crop]:
+    """Pieces of the frames of more_sky.toml, which `sky` has not seen; `folder` as in `benchmarks.quality.more`."""
+    rng = np.random.default_rng(7)
+    frames, faults = more_frames(folder, TABLES["sky"])
+    for fault in faults:
+        print(f"left out: {fault}")
+    found = []
+    for number, frame in enumerate(frames):
+        found += [Crop(frame.group, "sky", f"{frame.group} {number}", cut) for cut in _cuts(frame.flux, rng)]
+    return found[:limit]
+
+
+def _cuts(flux: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Up to three pieces of a frame at random places, without bad pixels."""
+    height, width = (min(CROP, side) for side in flux.shape)
+    for _ in range(1 if flux.size < 4e5 else 2 if flux.size < 3e6 else 3):
+        row, col = rng.integers(0, flux.shape[0] - height + 1), rng.integers(0, flux.shape[1] - width + 1)
+        cut = flux[row : row + height, col : col + width]
+        if min(height, width) >= 32 and np.isfinite(cut).all() and np.unique(cut).size >= MIN_VALUES:
+            yield np.ascontiguousarray(np.clip(cut, -1e3, 3e5))
 
 
 def excess(error: np.ndarray, noise: float) -> float:
@@ -153,13 +168,13 @@ def compare(crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[
     )  # fmt: skip
 
 
-def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False) -> str:
+def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False, source: str = "the test groups") -> str:
     """The table for the docs."""
     names = list(RIVALS)
     shown = sorted({row.modality for row in rows})
     single = len(shown) < 2
     lines = [
-        f"Prior `{prior}`, {crop_count} crops of the test groups; medians over crops with at least {MIN_HIDDEN} hidden "
+        f"Prior `{prior}`, {crop_count} crops of {source}; medians over crops with at least {MIN_HIDDEN} hidden "
         "pixels.",
         "Figures are ratios to the best of the four rivals on the same crop, so each rival is above 1 somewhere. "
         f"Rivals {'tuned per kind of hole on the training groups' if tuned else 'with their defaults'}.",
@@ -245,6 +260,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--prior", default="sky")
     parser.add_argument("--kind", choices=list(KINDS), default="sky", help="of image")
+    parser.add_argument(
+        "--listed", type=Path, metavar="FOLDER", help="frames of more_sky.toml instead of the test groups"
+    )
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
     parser.add_argument("--turns", type=int, default=1, help="orientations that the prior is asked in")
@@ -256,7 +274,10 @@ def main() -> None:
     import gencosmo
 
     prior = gencosmo.load_prior(given.prior, "cpu", turns=given.turns)
-    chosen, rows = crops(given.kind, given.crops), []
+    if given.listed and (given.kind != "sky" or given.card):
+        parser.error("--listed is about the sky, and no card's test: `cells` has learnt from the listed images")
+    chosen = listed_crops(given.listed, given.crops) if given.listed else crops(given.kind, given.crops)
+    rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number, crop in enumerate(chosen):
@@ -265,7 +286,7 @@ def main() -> None:
                 if row is not None:
                     rows.append(row)
     named = prior.card.name if given.turns == 1 else f"{prior.card.name} in {given.turns} orientations"
-    text = markdown(rows, named, len(chosen), given.tuned)
+    text = markdown(rows, named, len(chosen), given.tuned, "more_sky.toml" if given.listed else "the test groups")
     print(text)
     if given.markdown:
         given.markdown.write_text(text)

@@ -15,10 +15,10 @@ from torch import Generator, Tensor
 from gencosmo.ops.precondition import box_mean
 
 KINDS = {
-    "posterior": (0.42, 0.3),
-    "clock": (0.38, 0.22),
-    "uniform": (0.13, 0.1),
-    "mixed": (0.05, 0.04),
+    "posterior": (0.65, 0.3),
+    "clock": (0.2, 0.22),
+    "uniform": (0.09, 0.1),
+    "mixed": (0.04, 0.04),
     "nothing": (0.02, 0.02),
     "state": (0.0, 0.32),
 }

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from astropy.io import fits
 
-from benchmarks.quality import frames
+from benchmarks.quality import compare, frames
 from benchmarks.quality import more as more_module
 from benchmarks.quality.more import TABLES, listed, more_frames
 from gencosmo.training.pack import read_packed
@@ -123,3 +123,18 @@ def test_the_tables_follow_their_rules(kind):
         assert len(image.commit) == 40 and len(image.sha256) == 64
         assert image.licence in {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "CC-BY-4.0", "CC0-1.0"}
         assert kind == "sky" or (image.modality and not image.path.lower().endswith((".jpg", ".jpeg")))
+
+
+def test_the_comparison_takes_listed_sky(folder, tmp_path, monkeypatch, capsys):
+    """Frames that no prior has seen, in pieces without bad pixels; what is missing is named."""
+    sky = row(folder, "deep/sky.fits", hdu=1, crop=[4, 40, 5, 50])
+    gone = {**sky, "path": "deep/gone.fits"}
+    monkeypatch.setitem(TABLES, "sky", write_table(tmp_path / "t.toml", [sky, gone]))
+    (piece,) = compare.listed_crops(folder, None)
+    assert piece.group == "g" and piece.modality == "sky"
+    assert piece.flux.shape == (36, 45) and np.isfinite(piece.flux).all()
+    assert "gone.fits is missing" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["compare", "--listed", str(folder), "--kind", "micro"])
+    with pytest.raises(SystemExit):
+        compare.main()
+    assert "about the sky" in capsys.readouterr().err
