@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gencosmo import catalog, inpaint
 from gencosmo.cli import app
 from gencosmo.commands.rank import run_rank
 from gencosmo.commands.score import Outputs, Scoring, detector_of, run_score
-from gencosmo.errors import InputError, UsageError
+from gencosmo.errors import InputError, StorageError, UsageError
 from gencosmo.io.fits import ReadOptions
 from gencosmo.tasks.few import Later
 
@@ -155,3 +156,13 @@ def test_normals_are_read_as_the_inputs_are(tmp_path: Path, monkeypatch: pytest.
     assert [one.name for one in seen] == [str(tmp_path / f"n{seed}.fits") for seed in range(2)]
     image = seen[0].read()
     assert np.median(image.data) == 1 and image.mask[0, 4, 4] and seen[0].shape == (1, 12, 12)
+
+
+def test_a_detector_that_cannot_be_kept_is_told_before_it_is_fitted(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("gencosmo.commands.score.new_detector", lambda scoring: pytest.fail("fitted"))
+    kept = tmp_path / "d.safetensors"
+    kept.touch()
+    with pytest.raises(UsageError, match="exists"):
+        detector_of(Scoring(normals=str(tmp_path), save=str(kept)), ReadOptions())
+    with pytest.raises(StorageError, match="no folder"):
+        detector_of(Scoring(normals=str(tmp_path), save=str(tmp_path / "none" / "d.safetensors")), ReadOptions())

@@ -61,7 +61,9 @@ def run_rank(
     os.makedirs(out, exist_ok=True)
     for path in outputs:
         check_output(path, overwrite=overwrite)
-    scores, p_values, views = _judge(cutouts, scoring, read)
+    if scoring.save:
+        check_output(scoring.save, overwrite=overwrite)
+    scores, p_values, views = _judge(cutouts, scoring, read, overwrite=overwrite)
     ranks = _ranks(cutouts, scores)
     order = np.lexsort((np.array([one.channel for one in cutouts]), ranks))
     write_catalog(_table(cutouts, ranks, scores, p_values, views, order), outputs[0], overwrite=overwrite)
@@ -90,7 +92,7 @@ def _title(cutout: Cutout) -> str:
     return f"{words['well']} {words['field']} {cutout.channel}" if cutout.place else f"{name} {cutout.channel}".strip()
 
 
-def _judge(cutouts: list[Cutout], scoring: Scoring, read: ReadOptions) -> Judged:
+def _judge(cutouts: list[Cutout], scoring: Scoring, read: ReadOptions, *, overwrite: bool) -> Judged:
     """Each channel by its own detector; of one that was fitted before, all by that one."""
     if scoring.detector and scoring.normals:
         raise UsageError("--detector and --normals are two ways to say the same", hint="give one of them")
@@ -103,7 +105,7 @@ def _judge(cutouts: list[Cutout], scoring: Scoring, read: ReadOptions) -> Judged
     scores, p_values = np.full((2, len(cutouts)), np.nan)
     views: dict[str, Array] = {}
     for name, places in groups.items():
-        found = _of_group([cutouts[k] for k in places], scoring, normals.get(name))
+        found = _of_group([cutouts[k] for k in places], scoring, normals.get(name), overwrite=overwrite)
         scores[places], p_values[places] = found[0], found[1]
         for view, values in found[2].items():
             views.setdefault(view, np.full(len(cutouts), np.nan))[places] = values
@@ -132,7 +134,9 @@ def _normals(scoring: Scoring, read: ReadOptions, wanted: list[str]) -> dict[str
     )
 
 
-def _of_group(cutouts: list[Cutout], scoring: Scoring, normals: list[Cutout] | None) -> Judged:
+def _of_group(
+    cutouts: list[Cutout], scoring: Scoring, normals: list[Cutout] | None, *, overwrite: bool = False
+) -> Judged:
     images = [one.image for one in cutouts]
     if scoring.detector:
         prior = scoring.prior if scoring.prior.endswith(".json") else None
@@ -142,7 +146,7 @@ def _of_group(cutouts: list[Cutout], scoring: Scoring, normals: list[Cutout] | N
     else:
         detector = new_detector(scoring).fit([one.image for one in normals])
         if scoring.save:
-            detector.save(scoring.save)
+            detector.save(scoring.save, overwrite=overwrite)
     found = detector.evaluate(images)
     scores, p_values = np.array([one.image_score() for one in found]).T
     return scores, p_values, {n: np.array([np.nanmin(one.views[n]) for one in found]) for n in found[0].views}

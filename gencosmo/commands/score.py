@@ -90,7 +90,7 @@ def images_in(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in found]
 
 
-def detector_of(scoring: Scoring, read: ReadOptions) -> AnomalyDetector | None:
+def detector_of(scoring: Scoring, read: ReadOptions, *, overwrite: bool = False) -> AnomalyDetector | None:
     """The detector that the options ask for: loaded, fitted on a folder of normals, or none.
 
     Normals are read as the inputs are; a mask or a noise image that was given for these is none of theirs.
@@ -104,13 +104,15 @@ def detector_of(scoring: Scoring, read: ReadOptions) -> AnomalyDetector | None:
         return AnomalyDetector.load(scoring.detector, prior=prior, device=scoring.device)
     if not scoring.normals:
         return None
+    if scoring.save:
+        check_output(scoring.save, overwrite=overwrite)  # before minutes of fitting
     detector = new_detector(scoring)
     paths = images_in(scoring.normals)
     note(f"fitting on {len(paths)} normal images")
     own = replace(read, mask=None, ivar=None, weight=None)
     detector.fit([Later(_read(path, own, None).shape, partial(_quiet, path, own), path) for path in paths])
     if scoring.save:
-        detector.save(scoring.save)
+        detector.save(scoring.save, overwrite=overwrite)
     return detector
 
 
@@ -147,8 +149,8 @@ def run_score(
         raise UsageError(
             "--resume keeps the passes of the map, and a detector looks at more", hint="leave --resume out"
         )
-    detector = detector_of(scoring, read)
     os.makedirs(outputs.folder, exist_ok=True)
+    detector = detector_of(scoring, read, overwrite=outputs.overwrite)
     reports, failed = [], {}
     with stop_on_signal() as cancel:
         for path in inputs:
