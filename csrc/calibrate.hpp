@@ -30,7 +30,7 @@ constexpr float kRoom = 0.5f, kSmoothest = 0.4f, kRoughest = 0.8f;
 GC_HD float shared_mean(const CalibratePixel& p, float mean, float var) {
   const float room = kRoom * at_most(p.rough, 1.0f);
   const float low = minimum(p.base, p.smooth) - room, high = maximum(p.base, p.smooth) + room;
-  const float kept = at_most(at_least(mean, low), high), rest = mean - kept;
+  const float kept = minimum(maximum(mean, low), high), rest = mean - kept;
   const float ragged = (p.rough - kSmoothest * p.spread) / ((kRoughest - kSmoothest) * p.spread);
   const float doubt = at_most(at_least(ragged, 0.0f), 1.0f) * var;
   return rest == 0.0f | doubt == 0.0f ? mean : kept + rest * (p.base_var / (p.base_var + doubt));
