@@ -19,6 +19,7 @@ from gencosmo.io.axes import Plane, Section
 from gencosmo.io.camera import Camera, law_words
 from gencosmo.io.camera_words import camera_words
 from gencosmo.io.stack import Stack
+from gencosmo.io.stack_chosen import channel_labels
 from gencosmo.photon import Illumination, PhotonNoise, fit_illumination, fit_law, with_noise
 
 __all__ = ["CameraNoise", "Surfaces"]
@@ -61,7 +62,8 @@ class CameraNoise:
         if camera.gain is not None and camera.read_noise is not None:
             return PhotonNoise.of_camera(camera.gain, camera.read_noise, camera.offset or 0.0)
         values, good = self._sample(channel)
-        return fit_law(values, good, offset=camera.offset, name=f"channel {channel}")
+        name = f"channel {channel} {channel_labels(self._stack)[channel]}".rstrip()
+        return fit_law(values, good, offset=camera.offset, name=name)
 
     def _sample(self, channel: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Pieces of the channel's planes below each other, their seams bad."""
