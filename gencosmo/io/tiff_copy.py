@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gencosmo.io.axes import Axes, Plane, Section
@@ -57,10 +58,38 @@ def copy_tiff(output: Output, path: str, words: Mapping[str, str]) -> None:
         big = source.is_bigtiff or total * wide > CLASSIC
         first = _first(output, stack, source, words)
         with tifffile.TiffWriter(path, bigtiff=big, byteorder=source.byteorder) as file:
+            if stack.kind == "imagej" and _bare(pages, output):
+                _write_bare(file, roles, pages, first, output)
+                return
             for number, page in enumerate(pages):
                 _write(file, roles, page, first if number == 0 else {}, output, lossy)
     for name in sorted(lossy):
         warn(f"{stack.path} came {name}-compressed and is written deflate, without loss", "lossless")
+
+
+def _bare(pages: list[Any], output: Output) -> bool:
+    """Whether pages are several and are written without compression, all of one kind."""
+    frame = pages[0].keyframe
+    alike = all(page.keyframe.shape == frame.shape and page.pages is None for page in pages)
+    plain = _settings(frame, _empty(output), output, set())["compression"] is None
+    return len(pages) > 1 and alike and plain and not frame.is_tiled
+
+
+def _empty(output: Output) -> NDArray[Any]:
+    return np.empty(0, output.dtype)
+
+
+def _write_bare(file: Any, roles: _Roles, pages: list[Any], first: dict[str, Any], output: Output) -> None:
+    """Planes behind each other without a byte between them: ImageJ reads its own stacks so, whatever the pages say."""
+    frame, shape = pages[0].keyframe, pages[0].keyframe.shape
+    settings = _settings(frame, _empty(output), output, set())
+    file.write(
+        (roles.array(page) for page in pages),
+        shape=(len(pages), *shape),
+        dtype=output.dtype,
+        **settings,
+        **_described(pages[0], first),
+    )
 
 
 def _write(file: Any, roles: _Roles, page: Any, first: dict[str, Any], output: Output, lossy: set[str]) -> None:

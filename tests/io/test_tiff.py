@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from gencosmo.io import read
 from gencosmo.io.axes import Axes
 from gencosmo.io.painted import TAG
 from gencosmo.io.stack_options import StackWrite
+from gencosmo.io.tiff_copy import rows_of
 
-from .stacks import SIZE, codes, filled, holes, mask_file, ome_schema, quick_task, run, tree, values  # noqa: F401
+from .stacks import DATED, SIZE, codes, filled, holes, mask_file, ome_schema, quick_task, run, tree, values  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("quick_task")
 
@@ -285,3 +287,24 @@ def test_a_section_is_the_part_of_the_whole(tmp_path):
         assert part.origin == (5, 11)
         assert np.array_equal(part.data, whole.data[:, 5:40, 11:50])
         assert np.array_equal(part.flags, whole.flags[:, 5:40, 11:50])
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float", "rgb", "deflated"])
+def test_planes_of_an_imagej_stack_lie_behind_each_other(tmp_path, kind):
+    """ImageJ takes the first page for all of its own stacks: a byte between two planes would shift those behind it."""
+    array = values((3, *SIZE, 3), np.uint8) if kind == "rgb" else values((3, *SIZE))
+    packed = {"compression": "zlib"} if kind == "deflated" else {}
+    metadata = {"axes": "ZYXS" if kind == "rgb" else "ZYX", "unit": "um", "spacing": 2.0}
+    tifffile.imwrite(tmp_path / "in.tif", array, imagej=True, metadata=metadata, **packed)
+    run(tmp_path, tmp_path / "in.tif", write=replace(DATED, floating=kind == "float"))
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.is_imagej and file.imagej_metadata["spacing"] == 2.0 and len(file.pages) == 3
+        assert rows_of(file.pages[0].tags.valueof(TAG))[-1]["GCMOP"] == "inpaint"
+        got, first = file.asarray(), file.pages[0]
+        if kind != "deflated":  # those it reads page by page
+            starts = [page.dataoffsets[0] for page in file.pages]
+            assert starts == [first.dataoffsets[0] + n * first.nbytes for n in range(3)]
+    assert got.shape == array.shape
+    assert np.array_equal(got[:, ~holes()], array[:, ~holes()]) and not np.array_equal(
+        got[:, holes()], array[:, holes()]
+    )
