@@ -30,10 +30,11 @@ constexpr float kRoom = 0.5f, kSmoothest = 0.4f, kRoughest = 0.8f;
 GC_HD float shared_mean(const CalibratePixel& p, float mean, float var) {
   const float room = kRoom * at_most(p.rough, 1.0f);
   const float low = minimum(p.base, p.smooth) - room, high = maximum(p.base, p.smooth) + room;
-  const float kept = minimum(maximum(mean, low), high), rest = mean - kept;
+  const float kept = at_most(at_least(mean, low), high), rest = mean - kept + (low - low);  // NaN if a bound is
   const float ragged = (p.rough - kSmoothest * p.spread) / ((kRoughest - kSmoothest) * p.spread);
   const float doubt = at_most(at_least(ragged, 0.0f), 1.0f) * var;
-  return rest == 0.0f | doubt == 0.0f ? mean : kept + rest * (p.base_var / (p.base_var + doubt));
+  const float part = kept + rest * (p.base_var / (p.base_var + doubt));
+  return (rest == 0.0f) | (doubt == 0.0f) ? mean : part;
 }
 
 // Of pixels that are not exact: the variance stays within the level's, the shift counts in corrected deviations and, as
@@ -41,7 +42,8 @@ GC_HD float shared_mean(const CalibratePixel& p, float mean, float var) {
 GC_HD void calibrate_pixel(const CalibratePixel& p, float factor, float shift, float& mean, float& var) {
   const float own = minimum(at_least(var, 0.0f) * factor, p.sigma * p.sigma);
   const float moved = mean + p.gate * shift * root(own);
-  const float found = is_inf(p.sigma) ? shared_mean(p, moved, own) : moved;
+  const float shared = shared_mean(p, moved, own);  // of every pixel: a lane of a vector cannot turn off
+  const float found = is_inf(p.sigma) ? shared : moved;
   mean = p.sigma > 0.0f ? found : mean;
   var = p.sigma > 0.0f ? own : var;
 }

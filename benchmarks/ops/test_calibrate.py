@@ -19,5 +19,5 @@ def test_calibrate(race) -> None:
         "factors": torch.ones(8, 8), "shifts": torch.zeros(8, 8),
     }  # fmt: skip
     mine = copies(made)
-    # mean and variance in and out, the level, spread and roughness
-    race("calibrate", bound("calibrate_", made), {"eager": lambda: calibrate_reference_(**mine)}, 64**3, 28)
+    # mean and variance in and out; level, bases and their variance, spread, roughness, gate
+    race("calibrate", bound("calibrate_", made), {"eager": lambda: calibrate_reference_(**mine)}, 64**3, 44)
