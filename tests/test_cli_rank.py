@@ -130,6 +130,7 @@ def test_channels_of_files_and_folders_of_wells(tmp_path):
     call("rank", tmp_path / "plate", "-o", tmp_path / "out", "--tile", SIDE, "--channels", "1", "--table", "csv")
     table = Table.read(tmp_path / "out/ranked.csv", format="ascii.csv")
     assert len(table) == 10 and table["well"][0] == "A03" and table["file"][0] == "1.ome.tif"
+    assert set(table["channel"]) == {"GFP"}, "a chosen channel is told as well"
 
 
 def test_an_ome_zarr_plate(tmp_path):

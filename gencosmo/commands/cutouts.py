@@ -172,7 +172,9 @@ def _whole(path: str, name: str, options: ReadOptions, region: Section | None) -
     check_scorable(image, name)
     names = image.meta.get("channel_names") or ()
     planes = image.meta.get("planes_read", ())
-    several, shape = image.shape[0] > 1, (1, *image.shape[1:])
+    # of a file with one channel its name tells nothing; one that was chosen among others is told
+    chosen = isinstance(options, StackRead) and bool(options.channels)
+    several, shape = image.shape[0] > 1 or chosen, (1, *image.shape[1:])
     for number in range(image.shape[0]):
         stored = planes[number][1] if number < len(planes) else number
         own = names[stored] if stored < len(names) and names[stored] else f"{stored}"

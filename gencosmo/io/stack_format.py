@@ -74,14 +74,15 @@ def _joined(reader: StackReader, section: Section | None) -> Image:
     part = section_within(section or (slice(None), slice(None)), height, width, stack.path)
     stack.check_size(whole=True, section=None if section is None else part)
     images = [reader.image(plane, part) for plane in planes]
-    first = images[0].replace(meta=dict(images[0].meta) | {"planes_read": tuple(tuple(plane) for plane in planes)})
+    read = {"planes_read": tuple(tuple(plane) for plane in planes), "channel_names": stack.details.channel_names}
+    first = images[0].replace(meta=dict(images[0].meta) | read)
     if len(images) == 1:
         return first
     noise = [image.ivar for image in images if image.ivar is not None]
     light = [image.background for image in images if image.background is not None]
     cameras = {(image.gain, image.read_noise) for image in images}
     laws = tuple(law for image in images for law in image.meta.get("laws", ()))
-    told = {"rgb": stack.axes.samples > 1, "channel_names": stack.details.channel_names}
+    told = {"rgb": stack.axes.samples > 1}
     return first.replace(
         background=np.concatenate([np.asarray(one, np.float32) for one in light]) if light else None,
         gain=first.gain if len(cameras) == 1 else None,

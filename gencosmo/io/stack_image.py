@@ -140,6 +140,9 @@ class StackReader:
         if infinite:
             text = f"{infinite} infinite pixels treated as masked"
             warnings.warn(GencosmoWarning(text, code="non_finite"), stacklevel=3)
+        if beyond.any():
+            text = f"{int(beyond.sum())} pixels beyond 3.4e38, the range of float32, treated as masked"
+            warnings.warn(GencosmoWarning(text, code="non_finite"), stacklevel=3)
         details = self.stack.details
         ivar = None if self.noise is None else self._ivar(plane, section, flags)
         image = Image(

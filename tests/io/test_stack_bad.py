@@ -12,7 +12,7 @@ import tifffile
 import zarr
 
 from gencosmo.batch import process_file
-from gencosmo.errors import GencosmoError, InputError, UsageError
+from gencosmo.errors import GencosmoError, GencosmoWarning, InputError, UsageError
 from gencosmo.io import read
 from gencosmo.io.camera import Camera
 from gencosmo.io.stack_options import StackRead
@@ -210,3 +210,16 @@ def test_a_chunk_that_holds_more_than_its_description_is_not_unpacked(tmp_path, 
     with pytest.raises(InputError, match=r"bytes, and holds 67 \d\d\d at most by its description") as caught:
         run(tmp_path, path, "b.zarr")
     assert caught.value.code == "too_large" and str(name) in str(caught.value)
+
+
+def test_values_beyond_float32_are_masked_and_told(tmp_path):
+    data = np.full((40, 40), 7.0)
+    data[::2] = 9
+    data[3, 4], data[5, 6] = 1e39, -1e40
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    with pytest.warns(
+        GencosmoWarning, match="2 pixels beyond 3.4e38, the range of float32, treated as masked"
+    ) as caught:
+        image = read(tmp_path / "a.tif")
+    assert caught[0].message.code == "non_finite"
+    assert sorted(map(tuple, np.argwhere(image.mask[0]).tolist())) == [(3, 4), (5, 6)]
