@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from gencosmo.batch.finer import STRICT, load_psf
 from gencosmo.batch.job import OPS, FileReport, Finer, Hooks, Job, plane_seed
-from gencosmo.batch.one import share_hooks
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.image import Image, require_signal
 from gencosmo.io.axes import Plane
@@ -106,7 +105,7 @@ def _run_open(
             if hooks.cancel is not None and hooks.cancel.is_set():
                 raise Cancelled(f"stopped before {report.path} was finished")
             image = _look(stack, reader, plane, job, psf, report)
-            known, shown = finer.told(plane), share_hooks(hooks, number, len(reader.planes))
+            known, shown = finer.told(plane), hooks.part(number, len(reader.planes))
             told = _one(image, plane, job, shown, finer, run, parent) if known is None else known
             for code, text in () if known is None else known["warnings"]:
                 warnings.warn(GencosmoWarning(text, code=code), stacklevel=2)

@@ -44,6 +44,13 @@ class Hooks:
     cancel: threading.Event | None = None
     on_plane: OnPlane | None = None
 
+    def part(self, number: int, total: int) -> Hooks:
+        """Progress within one of many units as progress of the file, in thousandths of a unit."""
+        whole = self.progress
+        if whole is None:
+            return self
+        return replace(self, progress=lambda done, of: whole(1000 * number + 1000 * done // max(1, of), 1000 * total))
+
 
 def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
     """What every task of a job is asked with."""

@@ -22,7 +22,7 @@ from gencosmo.io.registry import format_of, open_session
 from gencosmo.io.session import Session
 from gencosmo.result import Result
 
-__all__ = ["STRICT", "process_file", "run_file", "share_hooks"]
+__all__ = ["STRICT", "process_file", "run_file"]
 
 STRICT = ("out_of_domain", "hole_too_large")
 """Warnings that `strict` turns into errors: the prior was not validated for what it did."""
@@ -157,7 +157,7 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         if hooks.cancel is not None and hooks.cancel.is_set():
             raise Cancelled(f"stopped before {report.path} was finished")
         if dry_run or session.pending(unit):
-            shown = share_hooks(hooks, number, len(units)) if session.quiet else hooks
+            shown = hooks.part(number, len(units)) if session.quiet else hooks
             _run_unit(session, unit, report, job, shown, dry_run=dry_run)
     quiet = session.quiet and job.op not in EVERYWHERE
     if quiet and not any(plane["masked"] for plane in report.planes) and not resume:
@@ -198,16 +198,6 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
     if hooks.on_plane is not None:
         hooks.on_plane(image, result)
     session.keep(unit, image, result, _provenance(session, unit, job, seed, result))
-
-
-def share_hooks(hooks: Hooks, number: int, total: int) -> Hooks:
-    """Progress within one of many units as progress of the file, in thousandths of a unit."""
-    whole = hooks.progress
-    if whole is None:
-        return hooks
-    return Hooks(
-        lambda done, of: whole(1000 * number + 1000 * done // max(1, of), 1000 * total), hooks.cancel, hooks.on_plane
-    )
 
 
 def _describe(image: Image, masked: int) -> dict[str, Any]:
