@@ -236,3 +236,15 @@ def test_a_killed_run_leaves_no_half_output(tmp_path):
     assert not (tmp_path / "b.fits").exists()
     assert process_file(path, tmp_path / "b.fits", resume=True).status == "done"
     assert fits.getdata(tmp_path / "b.fits").shape == SHAPE
+
+
+def test_progress_of_a_part_is_progress_of_the_file():
+    """The second of four units, half done, is three eighths of the file; who asks for no progress gets none."""
+    seen = []
+    stop = threading.Event()
+    part = Hooks(lambda done, of: seen.append(done / of), stop).part(1, 4)
+    for done, of in ((0, 6), (3, 6), (6, 6), (0, 0)):
+        part.progress(done, of)
+    assert seen == [1 / 4, 3 / 8, 2 / 4, 1 / 4]
+    assert part.cancel is stop
+    assert Hooks().part(1, 4).progress is None
