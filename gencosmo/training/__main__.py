@@ -14,6 +14,7 @@ from gencosmo.training.data import hold_out
 from gencosmo.training.draws import SIMULATORS
 from gencosmo.training.pack import Frame, read_packed
 from gencosmo.training.trainer import Settings, Trainer, sky_draws
+from gencosmo.training.widen import widened
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,8 +27,10 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--simulator", choices=list(SIMULATORS), default=Settings.simulator)
     train.add_argument("--minutes", type=float, default=30.0)
     train.add_argument("--batch", type=int, default=Settings.batch)
-    train.add_argument("--channels", type=int, nargs="+", default=[48, 96, 128])
-    train.add_argument("--blocks", type=int, nargs="+", default=[1, 2, 2])
+    train.add_argument("--channels", type=int, nargs="+", help="width of each level; default 48 96 128, or as --from")
+    train.add_argument(
+        "--blocks", type=int, nargs="+", help="residual blocks of each level; default 1 2 2, or as --from"
+    )
     train.add_argument("--from", dest="start", help="begin with the weights of this prior (name or path of its card)")
     train.add_argument("--surface", choices=SURFACES, default=Settings.surface, help="second base of the windows")
     train.add_argument("--rate", type=float, default=Settings.rate, help="highest learning rate")
@@ -62,10 +65,11 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     )
     kept = hold_out(frames)[0] if frames else []
     start = DiffusionPrior.load(given.start).network if given.start else None
-    shape = start.shape if start else NetworkShape(tuple(given.channels), tuple(given.blocks))
+    known = start.shape if start else NetworkShape((48, 96, 128), (1, 2, 2))
+    shape = NetworkShape(tuple(given.channels or known.channels), tuple(given.blocks or known.blocks))
     trainer = Trainer(sky_draws(kept, settings, given.seed, given.device), shape, settings, given.device)
     if start:
-        trainer.start_from(start)
+        trainer.start_from(widened(start, shape))
     trainer.run(given.checkpoint, report=lambda line: print(line, flush=True))
 
 

@@ -17,7 +17,9 @@ GROUP_POWER = 0.5
 """A group's share of the draws grows with its pixels to this power, a frame's within its group as well."""
 FLUX_LIMIT = 3e5
 BINNED_SHARE, TURNED_SHARE = 0.3, 0.2
-"""Of the tiles: summed 2x2; resampled onto a turned and finer grid, as mosaics are."""
+"""Of the tiles: summed 2x2; resampled onto a turned and finer grid, as mosaics and maps are."""
+FINEST = 3.0
+"""A turned tile's grid is at most so many times finer, log-uniformly: infrared maps are smooth over several pixels."""
 WHITE = 0.1
 """Neighbouring pixels of frames with white noise are correlated less than this."""
 WHITE_PIXELS = 4096
@@ -41,8 +43,8 @@ def is_white(flux: Float) -> bool:
 
 
 def turned(tile: Float, size: int, rng: np.random.Generator) -> Float:
-    """The middle of a larger tile, resampled onto a grid that is turned, shifted and up to 1.6 times finer."""
-    angle, fine = rng.uniform(0, np.pi / 2), rng.uniform(1.0, 1.6)
+    """The middle of a larger tile, resampled onto a grid that is turned, shifted and up to `FINEST` times finer."""
+    angle, fine = rng.uniform(0, np.pi / 2), np.exp(rng.uniform(0, np.log(FINEST)))
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / fine
     centre = (np.array(tile.shape) - 1) / 2 + rng.uniform(-0.5, 0.5, 2)
     offset = centre - matrix @ np.full(2, (size - 1) / 2)

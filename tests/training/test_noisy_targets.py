@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gencosmo.training.data import TileSource, is_white, turned
+from gencosmo.training.data import FINEST, TileSource, is_white, turned
 from gencosmo.training.grain import correlated_noise
 from gencosmo.training.levels import KINDS, make_task
 from gencosmo.training.loss import observed_moments
@@ -78,7 +78,7 @@ def test_a_turned_tile_keeps_a_plane() -> None:
     steps = np.hypot(np.diff(tile, axis=0)[:, :-1], np.diff(tile, axis=1)[:-1])
     assert tile.shape == (64, 64)
     assert np.ptp(steps) < 1e-2
-    assert np.sqrt(5) / 1.6 < steps.mean() <= np.sqrt(5) + 1e-3
+    assert np.sqrt(5) / FINEST - 1e-3 < steps.mean() <= np.sqrt(5) + 1e-3
 
 
 def test_tiles_of_white_frames_tell_their_noise() -> None:
