@@ -14,7 +14,6 @@ from gencosmo.training.data import hold_out
 from gencosmo.training.draws import SIMULATORS
 from gencosmo.training.pack import Frame, read_packed
 from gencosmo.training.trainer import Settings, Trainer, sky_draws
-from gencosmo.training.widen import widened
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,7 +68,7 @@ def train(given: argparse.Namespace, frames: list[Frame]) -> None:
     shape = NetworkShape(tuple(given.channels or known.channels), tuple(given.blocks or known.blocks))
     trainer = Trainer(sky_draws(kept, settings, given.seed, given.device), shape, settings, given.device)
     if start:
-        trainer.start_from(widened(start, shape))
+        trainer.start_from(start)
     trainer.run(given.checkpoint, report=lambda line: print(line, flush=True))
 
 

@@ -51,7 +51,8 @@ class Plan:
     rate, real_share : float or None
         Highest learning rate, and share of real tiles in a batch; None = what suits `start`.
     shape : NetworkShape or None
-        Architecture of a prior that begins from nothing; None = that of the shipped `sky` prior.
+        Architecture; None = that of `start`, else of the shipped `sky` prior. With `start` it may be wider or deeper
+        than its own, and begins by answering as that does.
     simulator : str or None
         Simulator of the tiles that do not come from frames; None = that of `start`, else ``sky``.
     device : str
@@ -170,7 +171,7 @@ def train(
     # subnormal numbers slow a CPU down a hundredfold and mean nothing in a gradient
     torch.set_flush_denormal(True)
     try:
-        shape = _default_shape(plan) if prior is None else prior.network.shape
+        shape = plan.shape or (prior or DiffusionPrior.load(card_path("sky"))).network.shape
         course = Course(draws, shape, settings, plan.tiles, device)
         if prior is not None:
             course.start_from(prior.network)
@@ -213,12 +214,6 @@ def gather_frames(sources: Iterable[Any], group: str) -> tuple[list[Frame], list
     if not frames:
         raise InputError("no frame to train on", code="empty_pack", hint="give images of at least 16x16 pixels")
     return frames, scales
-
-
-def _default_shape(plan: Plan) -> NetworkShape:
-    if plan.shape is not None:
-        return plan.shape
-    return DiffusionPrior.load(card_path("sky")).network.shape
 
 
 def _logbook(

@@ -19,6 +19,7 @@ from gencosmo.training.draws import Draws, SkyDraws
 from gencosmo.training.levels import Task
 from gencosmo.training.loss import Loss, denoising_loss, observed_moments
 from gencosmo.training.pack import Frame
+from gencosmo.training.widen import widened
 
 Report = Callable[[str], None]
 
@@ -163,9 +164,10 @@ class Trainer:
         temporary.replace(path)
 
     def start_from(self, network: DenoiserNetwork) -> None:
-        """Begin with the weights of another network of the same shape."""
-        self.network.load_state_dict(network.state_dict())
-        self.average.load_state_dict(network.state_dict())
+        """Begin with the weights of another network, as large or smaller."""
+        weights = widened(network, self.network.shape).state_dict()
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same network shape."""

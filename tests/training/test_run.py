@@ -108,6 +108,17 @@ def test_fine_tuning_keeps_architecture_windows_and_knowledge(tmp_path: Path) ->
     assert 0 < change < 1e-3, "one small step away from the base"
 
 
+def test_a_wider_prior_begins_with_what_the_smaller_one_knew(tmp_path: Path) -> None:
+    base = train(FRAMES, tmp_path / "base", quick(), report=lambda _: None)
+    wide = NetworkShape((TINY.channels[0] + 4, *TINY.channels[1:]), TINY.blocks)
+    new = load_prior(train(FRAMES, tmp_path / "new", quick(start=base, shape=wide, tiles=4), report=lambda _: None))
+    known = load_prior(base).card.training["held_out"]["after"]
+    assert new.network.shape == wide
+    assert new.card.training["held_out"]["before"] == pytest.approx(known, rel=0.1)
+    with pytest.raises(UsageError, match="channels"):
+        train(FRAMES, tmp_path / "small", quick(start=base, shape=NetworkShape((2, 4), (1, 1))))
+
+
 def test_held_out_rows_are_never_trained_on() -> None:
     train_side, held = split_frames([Frame(image, "user") for image in FRAMES])
     assert len(train_side) == len(held) == 3
