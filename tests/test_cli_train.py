@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from gencosmo.cli import app
-from gencosmo.commands.train import find_files, parse_scale
+from gencosmo.commands.sources import find_files
+from gencosmo.commands.train import parse_scale
 from gencosmo.errors import InputError, UsageError
 from gencosmo.priors import load_prior
+from gencosmo.training.pack import read_packed
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("--batch", "4", "--tiles", "8", "--calibration", "3", "--device", "cpu")
@@ -77,6 +80,72 @@ def test_packed_files_and_patterns(tmp_path, folder):
     assert len(named) == 1, "a file that is named is taken"
     with pytest.raises(InputError, match="no file of"):
         find_files([str(tmp_path / "*.fits")])
+
+
+def test_weights_among_named_images_are_left_out_as_in_a_folder(tmp_path, folder):
+    """The shell resolves an unquoted pattern, so masks and weights are named with their images."""
+    expanded = [str(path) for path in sorted(folder.glob("night1/*.fits"))]
+    assert any(path.endswith("f0.weight.fits") for path in expanded)
+    files, beside = find_files(expanded)
+    assert [Path(path).name for path in beside] == ["f0.weight.fits"] and len(files) == len(expanded) - 1
+    stars = [str(tmp_path / name) for name in ("sigma_orionis.fits", "flagstaff.fits", "m13.fits")]
+    assert find_files(stars) == (stars, []), "no image is named that they would stand beside"
+
+
+def test_pack_tells_what_it_leaves_out_and_packs_packed_files_again(tmp_path, folder):
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    done = run("pack", folder, "-o", one)
+    assert done.exit_code == 0
+    assert "f0.weight.fits: stands beside an image" in done.stderr and "broken.fits: " in done.stderr
+    assert run("pack", one, folder / "night1" / "f0.fits", "-o", two).exit_code == 0
+    assert len(read_packed([two])) == len(read_packed([one])) + 1
+    before = two.read_bytes()
+    assert run("pack", one, "-o", two).exit_code == 2 and two.read_bytes() == before
+    assert run("pack", one, "-o", two, "--overwrite").exit_code == 0 and two.read_bytes() != before
+    assert "ends in .npz" in run("pack", one, "-o", tmp_path / "three").stderr
+    assert "would overwrite the input" in run("pack", one, "-o", one, "--overwrite").stderr
+    assert {path.name for path in tmp_path.glob("*")} >= {"one.npz", "two.npz"} and not list(tmp_path.glob("*.tmp"))
+
+
+GOOD = {
+    "pixels": np.zeros(600, np.float32),
+    "shapes": np.array([[20, 20], [10, 20]]),
+    "groups": np.array(["a", "b"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"pixels": np.zeros(599, np.float32)}, "shapes ask for 600 pixels in 2 planes, file has 599"),
+        ({"pixels": np.zeros(600, np.int64)}, "pixels are int64"),
+        ({"pixels": np.array([None])}, "damaged"),
+        ({"shapes": np.array([20, 30])}, "shapes int64"),
+        ({"shapes": np.array([[-20, -20], [10, 20]])}, "is damaged: shapes ask for"),
+        ({"shapes": np.zeros((0, 2), np.int64), "groups": np.zeros(0, "<U1")}, "in 0 planes"),
+        ({"groups": np.array(["a"])}, "for 1 groups"),
+    ],
+)  # fmt: skip
+def test_packed_files_that_do_not_hold_together(tmp_path, change, text):
+    np.savez(tmp_path / "good.npz", **GOOD)
+    assert [frame.flux.shape for frame in read_packed([tmp_path / "good.npz"])] == [(20, 20), (10, 20)]
+    np.savez(tmp_path / "bad.npz", **(GOOD | change))
+    with pytest.raises(InputError, match=re.escape(text)) as caught:
+        read_packed([tmp_path / "bad.npz"])
+    assert caught.value.code == "bad_pack"
+
+
+@pytest.mark.parametrize("kept", [0, 100, 3000])
+def test_files_that_are_no_packed_file(tmp_path, kept):
+    np.savez(tmp_path / "good.npz", **GOOD)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:kept])
+    np.save(tmp_path / "array.npy", GOOD["pixels"])
+    (tmp_path / "array.npz").write_bytes((tmp_path / "array.npy").read_bytes())
+    for name in ("cut.npz", "array.npz"):
+        done = run("train", tmp_path / name, "-o", tmp_path / "x", *SMALL)
+        assert done.exit_code == 3 and "error[bad_pack]" in done.stderr, done.stderr
+    with pytest.raises(InputError, match="no such file"):
+        read_packed([tmp_path / "none.npz"])
 
 
 def test_bad_calls_tell_what_to_do(tmp_path, folder):

@@ -6,30 +6,33 @@ from typing import Annotated
 
 import typer
 
-from gencosmo.cli.options import AsJson, Debug, Device, Inputs
-from gencosmo.commands.console import note, reporting
+from gencosmo.cli.options import AsJson, Debug, Device, Overwrite
+from gencosmo.commands.console import reporting
 
 __all__ = ["pack", "train"]
 
+Frames = Annotated[
+    list[str],
+    typer.Argument(metavar="IN", help="Packed files, images, folders, patterns in quotes.", show_default=False),
+]
+
 
 def pack(
-    inputs: Inputs,
+    inputs: Frames,
     out: Annotated[str, typer.Option("-o", "--out", help="Packed file (.npz).")],
     group: Annotated[str, typer.Option(help="Group that the frames belong to.")] = "user",
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Pack frames into one file of training tiles."""
     with reporting(debug=debug):
-        from gencosmo.commands.pack import pack_files
+        from gencosmo.commands.pack import run_pack
 
-        note(f"{pack_files(list(inputs), out, group)} planes packed -> {out}")
+        run_pack(inputs, out, group, overwrite=overwrite)
 
 
 def train(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="IN", help="Packed files, images, folders, patterns in quotes.", show_default=False),
-    ],
+    inputs: Frames,
     out: Annotated[str, typer.Option("-o", "--out", metavar="FOLDER/NAME", help="The new prior.")],
     start: Annotated[
         str | None,

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from gencosmo.errors import FormatError, GencosmoWarning
-from gencosmo.io import read
+from gencosmo.commands.console import note, print_warning
+from gencosmo.commands.sources import read_sources
+from gencosmo.errors import UsageError
 from gencosmo.io.atomic import check_output
-from gencosmo.io.fits import ReadOptions, prepare, read_plane
-from gencosmo.io.hdus import open_fits
-from gencosmo.training.pack import Frame, frames_of_image, write_packed
+from gencosmo.training.pack import write_packed
 
-__all__ = ["frames_of_file", "pack_files"]
+__all__ = ["run_pack"]
 
 
-def pack_files(paths: list[str], out: str, group: str) -> int:
-    """Pack all science planes of the files; masked pixels become NaN. Returns the number of planes.
+def run_pack(inputs: Sequence[str], out: str, group: str, *, overwrite: bool) -> None:
+    """Pack all science planes of the files, masked pixels as NaN, and tell which files were left out.
 
     Raises
     ------
     InputError
-        A file cannot be read, or no plane is large enough.
+        No file is usable, or no plane is large enough.
     UsageError
-        The output exists.
+        The output exists, is one of the files, or does not end in .npz.
     """
-    check_output(out, overwrite=False, inputs=paths)
-    return write_packed(out, (frame for path in paths for frame, _ in frames_of_file(path, group)))
-
-
-def frames_of_file(path: str, group: str) -> Iterator[tuple[Frame, float | None]]:
-    """All usable science planes of a file with their pixel scale, where the file tells it.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be read.
-    """
-    options = ReadOptions()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GencosmoWarning)
-        try:
-            file = open_fits(path)
-        except FormatError:
-            image = read(path)  # another format, or the same error again
-            yield from ((frame, image.pixel_scale) for frame in frames_of_image(image, group))
-            return
-        with file:
-            for layout in prepare(file, options):
-                image = read_plane(file, layout, options)
-                yield from ((frame, image.pixel_scale) for frame in frames_of_image(image, group))
+    if not out.endswith(".npz"):
+        raise UsageError(f"output {out}, expected a name that ends in .npz", hint=f"-o {out}.npz")
+    check_output(out, overwrite=overwrite, inputs=inputs)
+    sources = read_sources(inputs, group)
+    for path, why in sources.left_out.items():
+        print_warning("left_out", f"{path}: {why}")
+    note(f"{write_packed(out, sources.frames)} planes packed -> {out}")

@@ -41,7 +41,7 @@ def check_place(path: str, *, overwrite: bool, inputs: Sequence[str]) -> None:
         if place == source or place.startswith(source + os.sep) or source.startswith(place + os.sep):
             raise UsageError(f"output {path} would overwrite the input", hint="choose another name; inputs stay")
     if os.path.exists(path) and not overwrite:
-        raise UsageError(f"{path} exists", code="exists", hint="--overwrite, or --resume to keep finished outputs")
+        raise UsageError(f"{path} exists", code="exists", hint="choose another name, or --overwrite")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise StorageError(f"no folder {folder}", code="no_folder", hint="create it first")

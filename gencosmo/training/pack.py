@@ -6,9 +6,11 @@ names, so that a training machine needs neither astropy nor the original files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from gencosmo.errors import InputError
 from gencosmo.image import Image
 from gencosmo.scaling import measure_scaling
 
+ARRAYS = ("pixels", "shapes", "groups")
 MIN_SIDE = 16
 """Planes with a shorter side are not worth packing."""
 MIN_VALUES = 12
@@ -44,7 +47,7 @@ def frames_of_image(image: Image, group: str) -> Iterator[Frame]:
 
 
 def write_packed(path: str | Path, frames: Iterable[Frame]) -> int:
-    """Write frames to `path`; returns how many.
+    """Write frames to `path`, whole or not at all; returns how many.
 
     Raises
     ------
@@ -58,12 +61,18 @@ def write_packed(path: str | Path, frames: Iterable[Frame]) -> int:
             code="empty_pack",
             hint="give larger images",
         )
-    np.savez(
-        Path(path),
-        pixels=np.concatenate([frame.flux.astype(np.float32).ravel() for frame in kept]),
-        shapes=np.array([frame.flux.shape for frame in kept], dtype=np.int64),
-        groups=np.array([frame.group for frame in kept]),
-    )
+    temporary = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("xb") as file:  # a name would be given another ending
+            np.savez(
+                file,
+                pixels=np.concatenate([frame.flux.astype(np.float32).ravel() for frame in kept]),
+                shapes=np.array([frame.flux.shape for frame in kept], dtype=np.int64),
+                groups=np.array([frame.group for frame in kept]),
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(kept)
 
 
@@ -73,26 +82,42 @@ def read_packed(paths: Sequence[str | Path]) -> list[Frame]:
     Raises
     ------
     InputError
-        When a file lacks one of the three arrays or its sizes disagree.
+        When a file is none, lacks one of the three arrays, or their sizes disagree.
     """
     frames: list[Frame] = []
     for path in paths:
-        with np.load(path, allow_pickle=False) as store:
-            missing = {"pixels", "shapes", "groups"} - set(store.files)
-            if missing:
-                raise InputError(
-                    f"{path} is not a packed file: arrays {sorted(missing)} are missing",
-                    code="bad_pack",
-                    hint="make it with `gencosmo pack`",
-                )
-            pixels, shapes, groups = store["pixels"], store["shapes"], store["groups"]
+        pixels, shapes, groups = _arrays(path)
         ends = np.cumsum(shapes.prod(1))
-        if len(ends) == 0 or ends[-1] != pixels.size or len(groups) != len(shapes):
-            raise InputError(
-                f"{path} is damaged: shapes ask for {ends[-1] if len(ends) else 0} pixels, file has {pixels.size}",
-                code="bad_pack",
-                hint="pack again",
-            )
-        for (height, width), end, group in zip(shapes, ends, groups, strict=True):
-            frames.append(Frame(pixels[end - height * width : end].reshape(height, width), str(group)))
+        for shape, group, end in zip(shapes, groups, ends, strict=True):
+            plane = pixels[end - shape.prod() : end].reshape(shape)
+            frames.append(Frame(plane, str(group)))
     return frames
+
+
+def _arrays(path: str | Path) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
+    """Pixels, shapes and groups of a packed file, which fit together."""
+    try:
+        with np.load(path, allow_pickle=False) as store:
+            found = {name: store[name] for name in ARRAYS if name in store.files}
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}", code="not_found") from error
+    except (ValueError, EOFError, OSError, BadZipFile, TypeError) as error:
+        # a single array is no context
+        raise _bad(path, f"is not a packed file or is damaged ({error})") from error
+    if len(found) < len(ARRAYS):
+        raise _bad(path, f"is not a packed file: arrays {sorted({*ARRAYS} - {*found})} are missing")
+    pixels, shapes, groups = found.values()
+    if pixels.dtype != np.float32 or pixels.ndim != 1 or shapes.dtype != np.int64 or shapes.shape != (len(groups), 2):
+        raise _bad(
+            path,
+            f"is not a packed file: pixels are {pixels.dtype}{list(pixels.shape)}, expected float32[n]; shapes "
+            f"{shapes.dtype}{list(shapes.shape)}, expected int64[planes, 2] for {len(groups)} groups",
+        )
+    if len(shapes) == 0 or shapes.min() < 1 or shapes.prod(1).sum() != pixels.size:
+        asked = f"shapes ask for {shapes.clip(0).prod(1).sum()} pixels"
+        raise _bad(path, f"is damaged: {asked} in {len(shapes)} planes, file has {pixels.size}")
+    return pixels, shapes, groups
+
+
+def _bad(path: str | Path, words: str) -> InputError:
+    return InputError(f"{path} {words}", code="bad_pack", hint="make it with `gencosmo pack`")
