@@ -1,13 +1,10 @@
 """Microscopy files through batch and command line: blocks, kills, many files, real files, `write`."""
 
-import datetime
-import importlib.machinery
 import json
 import signal
 import subprocess
 import sys
 import time
-import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,78 +279,22 @@ def test_a_result_goes_into_the_place_of_what_was_read(tmp_path):
     assert again.shape == (2, 96, 128) and again.pixel_scale == 0.25
 
 
-class FakeLazy:
-    """As much of a dask array as the reader asks for."""
-
-    def __init__(self, array):
-        self.array, self.dtype, self.shape = array, array.dtype, array.shape
-
-    def reshape(self, shape):
-        return FakeLazy(self.array.reshape(shape))
-
-    def __getitem__(self, index):
-        return FakeLazy(self.array[index])
-
-    def compute(self):
-        return self.array
-
-
-class FakeBioImage:
-    """The interface of bioio 1 to 3 that is used: TCZYX, sizes in micrometres."""
-
-    def __init__(self, path):
-        if Path(path).read_bytes()[:4] != b"FAKE":
-            raise ValueError("no plugin")
-        self.dims = types.SimpleNamespace(order="TCZYX")
-        self.dask_data = FakeLazy(values((1, 2, 3, *SIZE)))
-        self.physical_pixel_sizes = types.SimpleNamespace(X=0.2, Y=0.2, Z=-1.0)
-        self.channel_names = ["red", "green"]
-        self.time_interval = datetime.timedelta(milliseconds=500)
-
-
-def test_other_kinds_come_through_bioio_when_it_is_there(tmp_path, quick_task, monkeypatch):  # noqa: F811
-    path = tmp_path / "in.czi"
-    path.write_bytes(b"FAKE image")
-    monkeypatch.setitem(sys.modules, "bioio", None)
-    with pytest.raises(GencosmoError) as caught:
-        run(tmp_path, path, "a.ome.tif")
-    assert caught.value.code == "not_fits" and "gencosmo[bioio]" in caught.value.hint
-    fake = types.ModuleType("bioio")
-    fake.BioImage, fake.__spec__ = FakeBioImage, importlib.machinery.ModuleSpec("bioio", None)
-    monkeypatch.setitem(sys.modules, "bioio", fake)
-    (report,) = process_files(
-        [path], tmp_path / "out", job=Job(read=StackRead(mask=mask_file(tmp_path), channels=(1,)))
-    )
-    assert report.status == "done" and report.profile == "bioio" and report.filled == 3 * holes().sum()
-    assert "pixel_size" in [entry["code"] for entry in report.warnings]
-    with tifffile.TiffFile(tmp_path / "out/in.ome.tif") as file:
-        got, xml = file.asarray(), file.ome_metadata
-    ome_schema().validate(xml)
-    assert 'Name="green"' in xml and 'PhysicalSizeX="0.2"' in xml and "PhysicalSizeZ" not in xml
-    assert 'TimeIncrement="0.5"' in xml and 'TimeIncrementUnit="s"' in xml
-    assert np.array_equal(got[..., ~holes()], values((1, 2, 3, *SIZE))[0][..., ~holes()])
-    path.write_bytes(b"other bytes")
-    with pytest.raises(GencosmoError) as caught:
-        run(tmp_path, path, "b.ome.tif")
-    assert caught.value.code == "not_readable"
-
-
-def test_a_czi_by_the_plugin_itself(tmp_path, quick_task):  # noqa: F811
-    """Written by the library of the makers; both packages are of the extra and are often not there."""
-    czi = pytest.importorskip("pylibCZIrw.czi")
-    pytest.importorskip("bioio_czi")
-    array = values((2, 3, 2, *SIZE))
-    with czi.create_czi(str(tmp_path / "in.czi")) as file:
-        for t, c, z in np.ndindex(array.shape[:3]):
-            file.write(array[t, c, z][..., None], plane={"T": t, "C": c, "Z": z})
-        names = {0: "DAPI", 1: "Tubulin", 2: "Actin"}
-        file.write_metadata("a well", channel_names=names, scale_x=0.65e-6, scale_y=0.65e-6, scale_z=2e-6)
-    report = run(tmp_path, tmp_path / "in.czi", "out.ome.tif", channels=("tubulin",), times=(1,))
-    assert report.status == "done" and report.profile == "bioio" and report.filled == 2 * holes().sum()
-    with tifffile.TiffFile(tmp_path / "out.ome.tif") as file:
-        got, xml = file.asarray(), file.ome_metadata
-        assert file.series[0].axes == "TCZYX"
-    for words in ('Name="Tubulin"', 'PhysicalSizeX="0.65"', 'PhysicalSizeZ="2.0"'):
-        assert words in xml
-    changed = (got != array).any((3, 4))
-    assert changed[1, 1].all() and changed.sum() == 2 and np.array_equal(got[..., ~holes()], array[..., ~holes()])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_planes_of_one_value_stay_as_they_are(tmp_path, quick_task, request, blocks):  # noqa: F811
+    """Shutter closed, or a channel that was taken at one depth only: a black plane does not stop the stack."""
+    if blocks:
+        request.getfixturevalue("small_blocks")
+    array = values((3, *SIZE))
+    array[1] = 7
+    tifffile.imwrite(tmp_path / "in.ome.tif", array, metadata={"axes": "TYX"})
+    report = run(tmp_path, tmp_path / "in.ome.tif", "out.ome.tif")
+    assert report.status == "done" and report.filled == 2 * holes().sum()
+    (told,) = [one["message"] for one in report.warnings if one["code"] == "no_signal"]
+    assert told.startswith("plane T1C0Z0: all ") and "have the value 7: its masked pixels stay" in told
+    got = tifffile.imread(tmp_path / "out.ome.tif")
+    assert (got[1] == 7).all() and (got[::2] != array[::2]).any((1, 2)).all()
+    for times, strict in (((1,), False), (None, True)):
+        options = {"read": StackRead(mask=mask_file(tmp_path), times=times), "strict": strict}
+        with pytest.raises(InputError, match=r"have the value 7") as caught:
+            process_file(tmp_path / "in.ome.tif", tmp_path / "no.ome.tif", **options)
+        assert caught.value.code == "no_signal" and not (tmp_path / "no.ome.tif").exists()

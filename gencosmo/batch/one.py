@@ -153,12 +153,18 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         run = job.digest(session.companions)
         session.begin(report.out, job.write, run, resume=resume, everywhere=job.op in EVERYWHERE)
     units = session.units()
+    blank: dict[str, InputError] = {}
     for number, unit in enumerate(units):
         if hooks.cancel is not None and hooks.cancel.is_set():
             raise Cancelled(f"stopped before {report.path} was finished")
-        if dry_run or session.pending(unit):
-            shown = hooks.part(number, len(units)) if session.quiet else hooks
-            _run_unit(session, unit, report, job, shown, dry_run=dry_run)
+        name = session.name(unit)
+        try:
+            if name not in blank and (dry_run or session.pending(unit)):
+                shown = hooks.part(number, len(units)) if session.quiet else hooks
+                _run_unit(session, unit, report, job, shown, dry_run=dry_run)
+        except InputError as error:
+            blank[name] = _blank(error, name, units, session, job)
+    _tell_blank(blank, {session.name(unit) for unit in units})
     quiet = session.quiet and job.op not in EVERYWHERE
     if quiet and not any(plane["masked"] for plane in report.planes) and not resume:
         _warn(f"nothing to fill (0 masked pixels); {MARKS}", "nothing_to_fill")
@@ -198,6 +204,25 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
     if hooks.on_plane is not None:
         hooks.on_plane(image, result)
     session.keep(unit, image, result, _provenance(session, unit, job, seed, result))
+
+
+def _blank(error: InputError, name: str, units: Sequence[Any], session: Session, job: Job) -> InputError:
+    """Return what is wrong with a plane of one value, such as a stack has where nothing was taken; raise all else."""
+    if error.code != "no_signal" or error.hint or not session.quiet or len(units) == 1:
+        raise error
+    hint = "choose others with --times, --depths or --channels"
+    named = InputError(f"plane {name}: {error.message}", code=error.code, hint=hint)
+    if job.strict or job.op in EVERYWHERE:
+        raise named from None
+    return named
+
+
+def _tell_blank(blank: Mapping[str, InputError], names: set[str]) -> None:
+    """Tell of the planes that stay as they are, and raise when none is left."""
+    if blank and len(blank) == len(names):
+        raise next(iter(blank.values()))
+    for error in blank.values():
+        _warn(f"{error.message}: its masked pixels stay as they are", "no_signal")
 
 
 def _describe(image: Image, masked: int) -> dict[str, Any]:

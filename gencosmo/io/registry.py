@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gencosmo.errors import FormatError, InputError, UsageError
+from gencosmo.io.bioio import plugin_for
 
 if TYPE_CHECKING:
     from gencosmo.image import Image
@@ -67,7 +68,7 @@ def format_of(path: str) -> Format:
     Raises
     ------
     InputError
-        `not_found`; `not_fits` when nothing here reads it.
+        `not_found`; `not_fits` when nothing here reads it; `extra` when a package would.
     """
     if os.path.isdir(path):
         return _format_of_folder(path)
@@ -85,6 +86,12 @@ def format_of(path: str) -> Format:
             return row
     if head and find_spec("bioio") is not None:
         return Format("bioio", *_STACK, (), ())
+    if head and (plugin := plugin_for(path)) is not None:
+        raise FormatError(
+            f"{path} is for bioio to read, by its name, and bioio is not installed",
+            code="extra",
+            hint=f"pip install 'gencosmo[bioio]' {plugin}",
+        )
     start = f"it starts with {head[:8]!r}" if head else "it is empty"
     raise FormatError(
         f"{path} is not a FITS file: {start}, expected b'SIMPLE  ='",

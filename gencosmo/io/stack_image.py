@@ -192,8 +192,13 @@ class StackReader:
             return self.saturation
         if raw.dtype.kind != "u":
             return None
-        top = 2 ** (self.stack.details.significant_bits or 8 * raw.dtype.itemsize) - 1
-        return float(top) if raw.size and raw.max() >= top else None
+        if not raw.size:
+            return None
+        largest, top = int(raw.max()), 2 ** (self.stack.details.significant_bits or 8 * raw.dtype.itemsize) - 1
+        if largest > top:
+            # Values beyond the bits that the file claims: the claim is wrong, and they are light.
+            top = 2 ** (8 * raw.dtype.itemsize) - 1
+        return float(top) if largest >= top else None
 
 
 def _check_options(options: ReadOptions) -> None:

@@ -243,8 +243,10 @@ class StackSession:
             seen = raw[flags == 0]
             if seen.size:
                 low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-        if low >= high:
-            raise InputError(f"{plane}: all observed pixels have one value, or there are none", code="no_signal")
+        if low > high:
+            raise InputError(f"all pixels of {plane} are masked", code="nothing_observed")
+        if low == high:
+            raise InputError(f"all observed pixels have the value {low:g}", code="no_signal")
         return _Survey(digest.hexdigest(), self._scaling(plane, height, width), tuple(masked))
 
     def _scaling(self, plane: Plane, height: int, width: int) -> tuple[float, float]:
