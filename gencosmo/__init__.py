@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gencosmo.batch import process_file, process_files
-    from gencosmo.errors import GencosmoError
+    from gencosmo.errors import GencosmoError, GencosmoWarning
     from gencosmo.image import Image, as_image
     from gencosmo.io import read, write
     from gencosmo.io.catalog import catalog
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AnomalyDetector": "gencosmo.tasks.detector",
     "GencosmoError": "gencosmo.errors",
+    "GencosmoWarning": "gencosmo.errors",
     "Image": "gencosmo.image",
     "Result": "gencosmo.result",
     "as_image": "gencosmo.image",
@@ -53,8 +54,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "AnomalyDetector", "GencosmoError", "Image", "Result", "as_image", "catalog", "deconvolve", "denoise",
-    "estimate_noise", "inpaint", "list_priors", "load_prior", "log_prob", "process_file", "process_files",
+    "AnomalyDetector", "GencosmoError", "GencosmoWarning", "Image", "Result", "as_image", "catalog", "deconvolve",
+    "denoise", "estimate_noise", "inpaint", "list_priors", "load_prior", "log_prob", "process_file", "process_files",
     "pseudo_log_prob", "read", "score", "super_resolve", "validate", "with_illumination", "with_noise", "write",
 ]  # fmt: skip
 

@@ -180,8 +180,9 @@ def _check_psf(psf: NDArray[np.float32], channels: int) -> None:
 
 def shape_text(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> str:
     """One sentence on two shapes that differ, with the usual reason when they are each other's transpose."""
-    words = "x".join(map(str, got[-2:] if len(expected) == 3 and expected[0] == 1 else got))
-    image = "x".join(map(str, expected[-2:] if expected[0] == 1 else expected))
+    flat = len(expected) == 3 and expected[0] == 1 and set(got[:-2]) <= {1}
+    words = "x".join(map(str, got[-2:] if flat else got))
+    image = "x".join(map(str, expected[-2:] if flat or (expected[0] == 1 and len(got) == 2) else expected))
     swapped = tuple(got[-2:]) == tuple(expected[-2:])[::-1] and got[-2:] != expected[-2:]
     return f"{name} is {words}, image is {image}{' (transposed?)' if swapped else ''}"
 
@@ -303,6 +304,13 @@ def _split_values(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.
     with np.errstate(over="ignore"):
         # A copy, always: freezing or later changes by the caller must not reach through.
         data = np.array(array, dtype=np.float32, order="C")
+    least = float(np.finfo(np.float32).tiny)
+    if array.dtype.kind == "f" and np.fmax.reduce(np.abs(data), axis=None) < least and array.any():
+        raise InputError(
+            f"no pixel is as large as {least:.1e}, the range of float32",
+            code="no_signal",
+            hint="give the image in other units",
+        )
     bad = ~np.isfinite(data)
     if not bad.any():
         return data, None

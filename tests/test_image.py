@@ -73,6 +73,20 @@ def test_what_float32_cannot_hold_is_told_as_such():
     assert refused.value.code == "no_signal" and refused.value.hint == "give the image in other units"
 
 
+@pytest.mark.parametrize("gap", [1e-200, np.nan])
+def test_values_below_float32_are_told_as_such(gap):
+    array = PLANE.astype(np.float64) * 1e-200
+    array[0, 0] = gap
+    with pytest.raises(InputError, match=r"no pixel is as large as 1\.2e-38, the range of float32"):
+        as_image(array)
+    assert not as_image(np.zeros((16, 16))).data.any(), "zeros are zeros"
+
+
+def test_a_mask_with_other_channels_shows_them():
+    with pytest.raises(InputError, match="mask is 3x12x15, image is 1x12x15"):
+        as_image(PLANE, np.zeros((3, 12, 15), bool))
+
+
 def test_transposed_mask_says_so():
     with pytest.raises(InputError) as caught:
         as_image(PLANE, mask=np.zeros(PLANE.shape[::-1], bool))

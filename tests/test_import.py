@@ -24,7 +24,11 @@ def test_import_is_light():
 
 
 def test_the_error_tree_is_light():
-    assert loaded_after("import gencosmo; gencosmo.GencosmoError") & {"astropy", "numpy", "torch"} == set()
+    assert (
+        loaded_after("import gencosmo; gencosmo.GencosmoError, gencosmo.GencosmoWarning")
+        & {"astropy", "numpy", "torch"}
+        == set()
+    )
 
 
 def test_the_command_line_starts_light():
