@@ -94,13 +94,14 @@ def write_prior(
     base : DiffusionPrior, optional
         The prior that the training began with: its windows are kept, and what it knows counts as known.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     network, settings = network_of(state), Settings(**{"surface": "biharmonic", **state["settings"]})
     folder.mkdir(parents=True, exist_ok=True)
     card_file = folder / f"{known['name']}.json"
     weights = card_file.with_suffix(".safetensors")
-    save_file({key: value.half().contiguous() for key, value in network.state_dict().items()}, weights)
+    # not save_file, whose files only their owner can read
+    weights.write_bytes(save({key: value.half().contiguous() for key, value in network.state_dict().items()}))
     # what users load is the rounded network: calibrate and test that one
     network.load_state_dict({key: value.half().float() for key, value in network.state_dict().items()})
     training = {

@@ -57,6 +57,7 @@ def test_a_prior_comes_out_with_card_calibration_and_vector(tmp_path: Path) -> N
     assert (prior.card.name, prior.card.licence, prior.card.description) == ("mine", "CC0", "Mine.")
     assert prior.card.pixel_scale == (0.27, 0.27) and prior.card.training["groups"] == {"user": 3}
     assert prior.network.shape == TINY and prior.calibration is not None
+    assert card.with_suffix(".safetensors").stat().st_mode == card.stat().st_mode, "for whoever reads the card"
     assert set(prior.card.domain) == {"neighbours", "structure", "direction", "mosaic", "steps"}
     held = prior.card.training["held_out"]
     assert held["before"]["rms_over_base"] == pytest.approx(1, abs=0.2), "an untrained network returns a base"
