@@ -7,7 +7,8 @@ compare. Figures per crop and kind: rms; *excess error* ``sqrt(max(rms^2 - noise
 to the best of the four rivals on that crop; coverage of the stated std. The table gives medians over crops with at
 least 200 hidden pixels. The noise is that of neighbouring pixels' differences in the crop (MAD-scaled, over sqrt 2):
 where resampling has correlated the noise it is the part that neighbours do not tell, and a filler is judged on the
-rest. ``--kind micro`` takes the microscopy groups instead, a row for each modality and kind of hole; there the noise
+rest. ``--simulated N`` takes frames of the training's simulator, whose law the prior could know.
+``--kind micro`` takes the microscopy groups instead, a row for each modality and kind of hole; there the noise
 grows with the light, and is the mean over the hidden pixels of what `gencosmo.estimate_noise` reads off the crop.
 """
 
@@ -98,6 +99,23 @@ def listed_crops(folder: Path, limit: int | None) -> list[Crop]:
     for number, frame in enumerate(frames):
         found += [Crop(frame.group, "sky", f"{frame.group} {number}", cut) for cut in _cuts(frame.flux, rng)]
     return found[:limit]
+
+
+def simulated_crops(kind: str, count: int) -> list[Crop]:
+    """Frames of the simulator that a prior was taught by, whose law it could know; not those of the training."""
+    import torch
+
+    from gencosmo.training.draws import SIMULATORS
+
+    name = "sky" if kind == "sky" else "cells"
+    generator = torch.Generator().manual_seed(20_261_123)
+    found = []
+    for number in range(count):
+        drawn = SIMULATORS[name](1, CROP, generator, "cpu")
+        noise = drawn.variance[0].sqrt() * torch.randn(CROP, CROP, generator=generator)
+        flux = np.clip((drawn.truth[0] + noise).numpy(), -1e3, 3e5)
+        found.append(Crop("simulated", "sky" if kind == "sky" else "simulated", f"{name} {number}", flux))
+    return found
 
 
 def _cuts(flux: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -255,6 +273,15 @@ def _median(rows: list[Row], name: str) -> float | None:
     return round(float(np.median(values)), 4) if values else None
 
 
+def _chosen(given: argparse.Namespace) -> tuple[list[Crop], str]:
+    """Crops, and where they come from in words."""
+    if given.simulated:
+        return simulated_crops(given.kind, given.simulated), "the simulator"
+    if given.listed:
+        return listed_crops(given.listed, given.crops), "more_sky.toml"
+    return crops(given.kind, given.crops), "the test groups"
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -263,6 +290,7 @@ def main() -> None:
     parser.add_argument(
         "--listed", type=Path, metavar="FOLDER", help="frames of more_sky.toml instead of the test groups"
     )
+    parser.add_argument("--simulated", type=int, metavar="N", help="N simulated frames instead of the test groups")
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
     parser.add_argument("--turns", type=int, default=1, help="orientations that the prior is asked in")
@@ -276,7 +304,9 @@ def main() -> None:
     prior = gencosmo.load_prior(given.prior, "cpu", turns=given.turns)
     if given.listed and (given.kind != "sky" or given.card):
         parser.error("--listed is about the sky, and no card's test: `cells` has learnt from the listed images")
-    chosen = listed_crops(given.listed, given.crops) if given.listed else crops(given.kind, given.crops)
+    if given.simulated and (given.listed or given.card):
+        parser.error("--simulated is about the simulator, and no card's test")
+    chosen, source = _chosen(given)
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -286,7 +316,7 @@ def main() -> None:
                 if row is not None:
                     rows.append(row)
     named = prior.card.name if given.turns == 1 else f"{prior.card.name} in {given.turns} orientations"
-    text = markdown(rows, named, len(chosen), given.tuned, "more_sky.toml" if given.listed else "the test groups")
+    text = markdown(rows, named, len(chosen), given.tuned, source)
     print(text)
     if given.markdown:
         given.markdown.write_text(text)
