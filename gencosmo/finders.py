@@ -136,8 +136,8 @@ def _find_hot(plane: _Plane) -> Mask:
     near[1, 1] = False
     far[1:4, 1:4] = False
     clean = np.where(plane.masked, np.float32(np.median(plane.data[~plane.masked])), plane.data)
-    around = median_filter(clean, footprint=far, mode="reflect")
-    highest = maximum_filter(clean, footprint=near, mode="reflect") - around
+    around = median_filter(clean, footprint=far, mode="mirror")
+    highest = maximum_filter(clean, footprint=near, mode="mirror") - around
     excess = clean - around
     lone: Mask = highest < np.maximum(_HOT_SHARE * excess, _HOT_NEAR * plane.noise)
     high: Mask = excess > _HOT_NOISE * plane.noise
@@ -145,7 +145,9 @@ def _find_hot(plane: _Plane) -> Mask:
 
 
 def _find_dead(plane: _Plane) -> Mask:
-    """A hole of one pixel: no more than `_DEAD_LIGHT` of the light around it, and no neighbour that is dark too."""
+    """A hole of one pixel: no more than `_DEAD_LIGHT` of the light around it, and no neighbour that is dark too; or, on
+    dark ground above a camera's black level, far below the darkest level and every neighbour.
+    """
     from scipy.ndimage import median_filter, minimum_filter
 
     seen = plane.data[~plane.masked]
@@ -154,11 +156,17 @@ def _find_dead(plane: _Plane) -> Mask:
     near[1, 1] = False
     far[1:4, 1:4] = False
     clean = np.where(plane.masked, median, plane.data)
-    around = median_filter(clean, footprint=far, mode="reflect")
+    around = median_filter(clean, footprint=far, mode="mirror")
     light = np.maximum(around - dark, 0)
-    lone = minimum_filter(clean, footprint=near, mode="reflect") - dark > (1 - _HOT_SHARE) * light
+    lowest = minimum_filter(clean, footprint=near, mode="mirror")
+    lone = lowest - dark > (1 - _HOT_SHARE) * light
     dim = clean - dark < _DEAD_LIGHT * light
-    hit: Mask = lone & dim & (around - clean > _HOT_NOISE * plane.noise)
+    depth = around - clean
+    deep = depth > _HOT_NOISE * plane.noise
+    # As hot pixels, upside down, and darker than the ground itself.
+    alone = around - lowest < np.maximum(_HOT_SHARE * depth, _HOT_NEAR * plane.noise)
+    below = alone & (dark - clean > _HOT_NEAR * plane.noise)
+    hit: Mask = deep & (lone & dim | below)
     return hit
 
 

@@ -163,3 +163,28 @@ def test_dead_pixels_are_lone_and_dark():
     found = {(int(r), int(c)) for r, c in np.argwhere(image.mask[0])}
     assert found == set(dead)
     assert image.meta["found"] == {"dead": 3}
+
+
+def test_hot_and_dead_pixels_at_the_edge():
+    """The outermost rows and columns are looked at as all others: a pixel is not its own neighbour."""
+    data = np.random.default_rng(10).normal(100, 6, (60, 80)).astype(np.float32)
+    hot, dead = [(0, 20), (59, 79), (30, 0)], [(0, 0), (59, 40), (12, 79)]
+    for value, places in ((400, hot), (0, dead)):
+        for row, col in places:
+            data[row, col] = value
+    for kind, places in (("hot", hot), ("dead", dead)):
+        found = {(int(r), int(c)) for r, c in np.argwhere(find_defects(as_image(data), [kind]).mask[0])}
+        assert found == set(places)
+
+
+def test_dead_pixels_on_dark_ground():
+    """Above a black level of 100 a pixel that gives 0 is dead, however little light there is; noise is not."""
+    rng = np.random.default_rng(9)
+    data = rng.normal(100, 6, (200, 200)).astype(np.float32)
+    dead = [(50, 40), (0, 0), (120, 199)]
+    for row, col in dead:
+        data[row, col] = 0
+    data[90:92, 70:72] = 20  # a dark thing, not a pixel
+    data[150, 30] = 70  # five noises
+    found = {(int(r), int(c)) for r, c in np.argwhere(find_defects(as_image(data), ["dead"]).mask[0])}
+    assert found == set(dead)

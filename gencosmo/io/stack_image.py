@@ -14,7 +14,7 @@ from gencosmo.errors import GencosmoWarning, InputError, UsageError
 from gencosmo.finders import find_defects
 from gencosmo.flags import FILL_BITS, bits, count
 from gencosmo.image import Image
-from gencosmo.io.axes import Plane, Section
+from gencosmo.io.axes import Axes, Plane, Section
 from gencosmo.io.fits import ReadOptions
 from gencosmo.io.stack import Stack, split_name
 from gencosmo.io.stack_chosen import chosen_planes
@@ -41,6 +41,11 @@ class Companion:
             if error.code != "axes":
                 raise
             self.stack = open_stack(path, axes=axes or main.axes.letters, image=inner, limit=main.limit, mask=mask)
+        if self.stack.axes.samples > 1 and _same_array(self.stack.axes.shape, main.axes):
+            # tifffile writes an array (3, H, W) of bytes as red, green and blue, whatever it was
+            self.stack.close()
+            letters = "".join(a for a in main.axes.letters if main.axes.size(a) > 1 or a in "YX")
+            self.stack = open_stack(path, axes=letters, image=inner, limit=main.limit, mask=mask)
         mine, its = self.stack.axes, main.axes
         if mine.samples > 1 and its.samples != mine.samples:
             self.stack.close()
@@ -64,6 +69,11 @@ class Companion:
         sizes = self.stack.axes.inside
         own = Plane(*(n if size > 1 else 0 for n, size in zip(plane, sizes[:3], strict=True)))
         return self.stack.read(own, section)
+
+
+def _same_array(shape: tuple[int, ...], axes: Axes) -> bool:
+    """Whether an array has the image's axes without those of one pixel, and the image no samples."""
+    return axes.samples == 1 and shape == tuple(n for a, n in zip(axes.letters, axes.shape, strict=True) if n > 1)
 
 
 class StackReader:

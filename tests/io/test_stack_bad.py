@@ -105,6 +105,19 @@ def test_colours_do_not_go_into_one_channel(tmp_path, option):
     assert caught.value.hint == "samples of RGB count as channels"
 
 
+@pytest.mark.parametrize("letters", ["ZYX", "CYX", "TYX"])
+def test_a_mask_of_three_planes_is_not_rgb(tmp_path, letters):
+    """What `tifffile.imwrite` makes of an array (3, H, W) of bytes: red, green and blue in planes of their own."""
+    tifffile.imwrite(tmp_path / "in.ome.tif", values((3, *SIZE)), metadata={"axes": letters})
+    mask = np.stack([np.zeros(SIZE, np.uint8), holes().astype(np.uint8), np.zeros(SIZE, np.uint8)])
+    tifffile.imwrite(tmp_path / "mask3.tif", mask, photometric="rgb", planarconfig="separate")
+    read = StackRead(mask=str(tmp_path / "mask3.tif"))
+    report = process_file(tmp_path / "in.ome.tif", tmp_path / "out.ome.tif", read=read)
+    assert report.filled == holes().sum()
+    changed = (tifffile.imread(tmp_path / "out.ome.tif") != values((3, *SIZE))).any((1, 2))
+    assert changed.tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_colours_are_channels_however_they_are_stored(tmp_path, planar):
     array = values((*SIZE, 3), np.uint8)
