@@ -17,14 +17,17 @@ from gencosmo.anomaly.combination import LIKE, combine_margins, least_shape, mar
 from gencosmo.anomaly.conformal import Calibrated
 from gencosmo.anomaly.density import Density, fit_density, fit_filter
 from gencosmo.anomaly.likeness import LEAST_TAUGHT, Likeness, fit_likeness
+from gencosmo.anomaly.memory import Memory, fit_memory
 from gencosmo.anomaly.objects import OBJECTS
 from gencosmo.anomaly.photometry import LIGHT
 from gencosmo.anomaly.views import BARE, FIGURES, KNOWN, Evidence
 from gencosmo.anomaly.widths import Widths
 
-__all__ = ["Calibration", "Judged", "Sample", "calibrate", "fold_numbers"]
+__all__ = ["Calibration", "Fitted", "Judged", "Sample", "calibrate", "fold_numbers"]
 
 Array = NDArray[np.float64]
+Fitted = Density | Likeness | Memory
+"""What a view is judged by."""
 REACH = 4.5
 """Nuisances further than this many spreads from the normals' centre are outside."""
 
@@ -121,7 +124,7 @@ class Calibration:
 
     Attributes
     ----------
-    densities : mapping of str to list of Density or Likeness
+    densities : mapping of str to list of Fitted
         By view, one per fold.
     normal : mapping of str to ndarray (n,)
         Scores of the normals by view, each by the density that has not seen it.
@@ -134,7 +137,7 @@ class Calibration:
         Calibration of the deviations; None for a prior that is exact.
     """
 
-    densities: dict[str, list[Density | Likeness]]
+    densities: dict[str, list[Fitted]]
     normal: dict[str, Array]
     combined: Array
     peaks: Array
@@ -168,7 +171,7 @@ def _spread(values: Array, usable: NDArray[np.bool_]) -> Array:
     return out
 
 
-def _taught(fitted: Sequence[Density | Likeness]) -> bool:
+def _taught(fitted: Sequence[Fitted]) -> bool:
     """Whether scores are log-odds."""
     return all(isinstance(one, Likeness) for one in fitted)
 
@@ -225,7 +228,7 @@ def calibrate(
     if fold is None or np.unique(fold).size < 2:
         fold = fold_numbers(sample.group, folds, seed)
     teach = teach and _enough(sample, fold)
-    densities: dict[str, list[Density | Likeness]] = {}
+    densities: dict[str, list[Fitted]] = {}
     normal: dict[str, Array] = {}
     names = [name for name in sample.features if name != KNOWN]
     if KNOWN in sample.features:
@@ -254,8 +257,10 @@ def _enough(sample: Sample, fold: NDArray[np.int64]) -> bool:
     return all((one & (fold != k)).sum() >= LEAST_TAUGHT for one in there for k in np.unique(fold))
 
 
-def _fit(name: str, sample: Sample, seed: int, *, teach: bool) -> Density | Likeness:
+def _fit(name: str, sample: Sample, seed: int, *, teach: bool) -> Fitted:
     values, given = values_of(name, sample), given_of(name, sample)
+    if name == "places":
+        return fit_memory(values, sample.group, seed)
     if not name.startswith(LIKE):
         return fit_density(values, given, peaks=name == "peaks", seed=seed)
     staged = sample.staged[name.removeprefix(LIKE)]

@@ -24,6 +24,8 @@ LIKE = "like "
 """How the views of known kinds are called: `like arc`."""
 WARY = 0.9
 """Least shape of the tail of densities: beyond the normals they tell little, and must not outbid the other views."""
+COUNTED = ("peaks", "places")
+"""Views whose tails are believed: their score is one height, or the mean of some, and no density."""
 UNTAUGHT = 0.6
 """Weight of the nats of views that were not taught what to look for."""
 STRANGEST, LEAST_STRANGEST = 0.01, 3
@@ -36,7 +38,7 @@ PEAKS_SHARE, LIKE_SHARE, BROAD_SHARE = 0.45, 0.45, 0.1
 
 def least_shape(name: str) -> float:
     """Least shape of the tail beyond the normals: densities of many features are surprised too easily."""
-    return 0.0 if name == "peaks" or name.startswith(LIKE) else WARY
+    return 0.0 if name in COUNTED or name.startswith(LIKE) else WARY
 
 
 def margins(name: str, scores: Array, normal: Array, *, taught: bool) -> Array:

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gencosmo.anomaly.calibration import Calibration
+from gencosmo.anomaly.calibration import Calibration, Fitted
 from gencosmo.anomaly.density import Density
 from gencosmo.anomaly.likeness import Likeness
+from gencosmo.anomaly.memory import Memory
 from gencosmo.anomaly.widths import Widths
 from gencosmo.errors import FormatError, InputError, StorageError, UsageError
 
 __all__ = ["load_calibration", "save_calibration"]
 
 KIND = "gencosmo anomaly detector"
-VERSION = 7
+VERSION = 8
 WIDTHS = ("edges", "freedom", "scale")
 
 
@@ -90,7 +91,9 @@ def load_calibration(path: str) -> tuple[Calibration, dict[str, Any]]:
     ]
 
 
-def _fitted(arrays: dict[str, NDArray[Any]], prefix: str) -> Density | Likeness:
+def _fitted(arrays: dict[str, NDArray[Any]], prefix: str) -> Fitted:
     """What was fitted to one fold, from the arrays whose names begin so."""
     own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+    if "bank" in own:
+        return Memory(**own)
     return Density(**own) if "slopes" in own else Likeness.of_arrays(own)

@@ -1,4 +1,5 @@
-"""Looks at every tile of a canvas: predictive peaks, the network's representation, score norms, catalogue figures.
+"""Looks at every tile of a canvas: predictive peaks, the network's representation pooled and place by place, score
+norms, catalogue figures.
 
 One concatenated vector loses: a hot pixel is one odd number among hundreds. So each view has its own density and its
 own calibration, and only their p-values meet (`gencosmo.tasks.detector`). The view `known` compares the figures with
@@ -8,14 +9,16 @@ what staged anomalies do to those of normals.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from gencosmo.anomaly.bottleneck import Bottleneck, narrowed
+from gencosmo.anomaly.bottleneck import Bottleneck, narrowed, place_light
 from gencosmo.anomaly.maps import MapStack, Tiles, combine
 from gencosmo.anomaly.passes import SCALES, Scale
 from gencosmo.anomaly.photometry import tile_figures, tile_photometry
@@ -23,6 +26,7 @@ from gencosmo.anomaly.predictive import Predictive, predictive
 from gencosmo.anomaly.staged import STAGED, stage
 from gencosmo.anomaly.widths import Widths, fit_widths
 from gencosmo.priors.base import Denoiser, World
+from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.scaling import grey_step
 from gencosmo.windows import Canvas
 
@@ -42,14 +46,16 @@ __all__ = [
 ]
 
 Float = NDArray[np.float32]
-VIEWS = ("peaks", "pattern", "norms", "figures", "objects", "known")
+VIEWS = ("peaks", "pattern", "places", "norms", "figures", "objects", "known")
 KNOWN, BARE = "known", "objects"
 FIGURES = ("figures", BARE, KNOWN)
 """Views that look at the figures of a tile; they need no network."""
 LEVELS = (0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Levels of the score norms (MSMA: Mahmood et al. 2021), in units of the noise; three of them serve the map too."""
-PATTERN_LEVEL = 3.0
-"""The representation is read at this level."""
+HEARD = {"pattern": 3.0, "places": 0.1}
+"""Levels at which the representation is read: pooled over a tile, and place by place. In noise, places say less."""
+LEAST: dict[World, float] = {"frame": 0.0, "scene": 1.1}
+"""Levels below this cannot be read: in the scene world a value holds its own noise already."""
 SHARE = 0.2
 """Share of the light predicted next to a pixel by which a trained prior may be off without surprise."""
 LEAST_SCORED = 0.4
@@ -165,31 +171,53 @@ def look(
     sides = canvas.layout[:, 1:3].amax(0).tolist()
     denoiser = narrowed(denoiser, (sides[0], sides[1]))
     levels: Sequence[float] = how.levels if features and "norms" in how.views else ()
-    if features and "pattern" in how.views and PATTERN_LEVEL not in {s.level for s in how.scales if not s.block}:
-        levels = (*levels, PATTERN_LEVEL)
-    ears = Bottleneck(denoiser, canvas, canvas.sigma_obs.isfinite() & canvas.pixels(), PATTERN_LEVEL)
-    with ears.listening():
+    wanted = canvas.sigma_obs.isfinite() & canvas.pixels()
+    ears = {
+        name: Bottleneck(denoiser, canvas, wanted, max(level, LEAST[how.world]), finest=name == "places")
+        for name, level in HEARD.items()
+        if features and name in how.views and isinstance(denoiser, DiffusionPrior)
+    }
+    levels = (*levels, *(ear.level for ear in ears.values()))
+
+    def after(level: float) -> None:
+        for ear in ears.values():
+            ear.after(level)
+
+    with ExitStack() as stack:
+        for ear in ears.values():
+            stack.enter_context(ear.listening())
         found = predictive(
             denoiser, canvas, world=how.world, scales=how.scales, noise=noise, family=how.family,
             parameter=how.parameter, second_look=how.second_look, levels=tuple(dict.fromkeys(levels)),
-            after=ears.after, watch=watch,
+            after=after, watch=watch,
         )  # fmt: skip
-    return found, [_raw(canvas, found, p, how, ears, features, staging) for p in range(canvas.layout.shape[0])]
+    asked = {"features": features, "trained": isinstance(denoiser, DiffusionPrior)}
+    return found, [_raw(canvas, found, p, how, ears, staging, **asked) for p in range(canvas.layout.shape[0])]
 
 
 def _raw(
-    canvas: Canvas, found: Predictive, p: int, how: Look, ears: Bottleneck, features: bool, staging: Staging | None
+    canvas: Canvas,
+    found: Predictive,
+    p: int,
+    how: Look,
+    ears: Mapping[str, Bottleneck],
+    staging: Staging | None,
+    *,
+    features: bool,
+    trained: bool,
 ) -> Raw:
     z, var = (canvas.view(flat, p).cpu().numpy() for flat in (found.z, found.var))
     scored = canvas.view(found.scored, p).cpu().numpy()
     flux = canvas.plane("z", p).cpu().numpy()
-    if ears.denoiser is not None:
+    if trained:
         z = forgiving(z, var, canvas.view(found.mean, p).cpu().numpy(), grey_step(flux, scored))
     tiles = Tiles.of((z.shape[1], z.shape[2]), how.tile)
-    views = {}
-    pattern = ears.tiles(p, tiles) if features and "pattern" in how.views else None
-    if pattern is not None:
-        views["pattern"] = pattern
+    views: dict[str, NDArray[Any]] = {}
+    if "pattern" in ears:
+        views["pattern"] = ears["pattern"].tiles(p, tiles)
+    if "places" in ears:
+        light = place_light(np.where(scored, flux, np.float32(0)), tiles)
+        views["places"] = np.concatenate([ears["places"].places(p, tiles), light], axis=2).reshape(tiles.count, -1)
     if features and "norms" in how.views:
         views["norms"] = _norms(canvas, found, p, scored, tiles, how.levels)
     wanted = [name for name in FIGURES if features and name in how.views]

@@ -58,7 +58,7 @@ class AnomalyDetector(Habits):
     tile : int
         Side of the tiles that larger images are cut into, in pixels.
     views : sequence of str
-        Some of ``peaks``, ``pattern``, ``norms``, ``figures``, ``objects``, ``known``.
+        Some of ``peaks``, ``pattern``, ``places``, ``norms``, ``figures``, ``objects``, ``known``.
     known : sequence of str, optional
         Kinds of anomaly that the view ``known`` looks for, of `gencosmo.anomaly.staged.STAGED`; left out, those that
         suit the prior: ``fibre`` and ``body`` with ``cells`` only.
