@@ -298,3 +298,14 @@ def test_planes_of_one_value_stay_as_they_are(tmp_path, quick_task, request, blo
         with pytest.raises(InputError, match=r"have the value 7") as caught:
             process_file(tmp_path / "in.ome.tif", tmp_path / "no.ome.tif", **options)
         assert caught.value.code == "no_signal" and not (tmp_path / "no.ome.tif").exists()
+
+
+@pytest.mark.parametrize("bits", [12, None])
+def test_what_is_said_of_every_plane_is_told_once(tmp_path, quick_task, bits):  # noqa: F811
+    """And nothing at all of full pixels where the file tells the camera's bits."""
+    told = {} if bits is None else {"SignificantBits": bits}
+    array = values((3, *SIZE)) % 3000
+    tifffile.imwrite(tmp_path / "in.ome.tif", array, metadata={"axes": "ZYX"} | told)
+    report = run(tmp_path, tmp_path / "in.ome.tif", "out.ome.tif", find=("sat",))
+    assert [entry["code"] for entry in report.warnings].count("saturation") == (1 if bits is None else 0)
+    assert report.filled == 3 * holes().sum()

@@ -253,11 +253,12 @@ def _judge(caught: Sequence[warnings.WarningMessage], *, strict: bool) -> None:
 
 
 def _pass_on(caught: Sequence[warnings.WarningMessage]) -> list[dict[str, str]]:
-    """Our own warnings go into the report; those of others go where they were going."""
-    told = []
+    """Our own warnings go into the report, what is said alike of many planes once; others go where they were going."""
+    told: list[dict[str, str]] = []
     for entry in caught:
         if isinstance(entry.message, GencosmoWarning):
-            told.append({"code": entry.message.code, "message": entry.message.message})
+            row = {"code": entry.message.code, "message": entry.message.message}
+            told += [] if row in told else [row]
         else:
             warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
     return told

@@ -165,7 +165,7 @@ class StackReader:
             meta=self._meta(plane),
         )
         if finders and self.options.find:
-            image = find_defects(image, self.options.find, saturation=self._full(raw))
+            image = self._find(image, raw)
         if self.options.grow:
             assert image.flags is not None
             image = image.replace(flags=grown_flags(image.flags, self.options.grow))
@@ -195,6 +195,17 @@ class StackReader:
         power = {"ivar": 1, "variance": -1, "std": -2}[self.noise_kind]
         flags[~good] |= np.uint32(bits("NO_NOISE", "BAD"))
         return np.where(good, np.power(told, power, out=np.zeros_like(told), where=good), 0).astype(np.float32)[None]
+
+    def _find(self, image: Image, raw: NDArray[Any]) -> Image:
+        """Run the finders; where the file tells the camera's bits, no full pixel is no reason for a word."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = find_defects(image, self.options.find, saturation=self._full(raw))
+        for entry in caught:
+            told = isinstance(entry.message, GencosmoWarning) and entry.message.code == "saturation"
+            if not (told and self.stack.details.significant_bits):
+                warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+        return found
 
     def _full(self, raw: NDArray[Any]) -> float | None:
         """Value from which a pixel is full: told, or the largest of its type when some pixel has it."""
