@@ -20,7 +20,8 @@ ScenePrior = Annotated[
     typer.Option("--prior", help="Prior by name, or path of its card; auto: sky-scenes for FITS, cells for others."),
 ]
 Hdu = Annotated[
-    str | None, typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr.")
+    str | None,
+    typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr, scene."),
 ]
 Channels = Annotated[
     str | None,

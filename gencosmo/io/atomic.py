@@ -34,7 +34,7 @@ def check_output(path: str, *, overwrite: bool, inputs: Iterable[str] = ()) -> N
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder, expected a file name")
     if os.path.exists(path) and not overwrite:
-        raise UsageError(f"{path} exists", code="exists", hint="choose another name, or --overwrite")
+        raise UsageError(f"{path} exists", code="exists", hint="--overwrite, or --resume to keep finished outputs")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise StorageError(f"no folder {folder}", code="no_folder", hint="create it first")
