@@ -328,5 +328,7 @@ def test_the_prior_follows_the_format_of_the_inputs():
     assert prior_for(["a.fits", "b.fits.gz"], "auto") == "sky"
     assert prior_for(["a.ome.tif", "b.zarr/"], "auto") == "cells"
     assert prior_for(["a.tif"], "sky") == "sky"
+    assert [prior_for(["a.fits"], "auto", use) for use in ("scenes", "scores")] == ["sky-scenes", "sky-small"]
+    assert [prior_for(["a.tif"], "auto", use) for use in ("scenes", "scores")] == ["cells", "cells"]
     with pytest.raises(UsageError, match="different priors: cells, sky"):
         prior_for(["a.fits", "b.tif"], "auto")

@@ -162,7 +162,7 @@ def field(name: str, given: argparse.Namespace) -> dict[str, object]:
     scores["  untold"] = _untold(ours, list(KINDS))
     p = np.array([t.p_value[0] for t in ours["null"]])
     alarms = {str(a): float((p <= a).mean()) for a in (0.02, 0.05, 0.1, 0.5)}
-    told = {"weights": weights_of("sky"), "normals": len(normals), "each": given.each}
+    told = {"weights": weights_of("sky-small"), "normals": len(normals), "each": given.each}
     return {**tables(rng, scores, null, list(KINDS)), "alarms": alarms, "tiles_per_second": rate, **told}
 
 

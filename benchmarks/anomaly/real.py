@@ -169,7 +169,7 @@ def survey(name: str) -> dict[str, dict[str, object]]:
     rows: dict[str, dict[str, object]] = {}
     for kind, stamps in kinds.items():
         print(f"{name}: {len(stamps)} {kind} among {len(normals)} normals", flush=True)
-        rows[kind] = {"stamps": len(stamps), "normals": len(normals), "weights": weights_of("sky")}
+        rows[kind] = {"stamps": len(stamps), "normals": len(normals), "weights": weights_of("sky-small")}
         for method, values in scores.items():
             found, good = (x[np.isfinite(x)] for x in (values[kind], values["normals"]))
             low, high = interval(rng, good, found)

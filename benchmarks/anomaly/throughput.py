@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    prior = load_prior("sky", "cpu")
+    prior = load_prior("sky-small", "cpu")
     gencosmo.score(frame(64), prior=prior)  # first calls are slower
     network = Clock(prior.network)
     wall, processor = time.perf_counter(), time.process_time()

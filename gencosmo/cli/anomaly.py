@@ -8,7 +8,6 @@ import typer
 
 from gencosmo.cli.options import (
     AsJson,
-    AutoPrior,
     Axes,
     Channels,
     Debug,
@@ -30,6 +29,7 @@ from gencosmo.cli.options import (
     Progress,
     ReadNoise,
     Region,
+    ScorePrior,
     Times,
     Weight,
     WeightType,
@@ -81,7 +81,7 @@ def score(
     read_noise: ReadNoise = None,
     max_pixels: MaxPixels = None,
     region: Region = None,
-    prior: AutoPrior = "auto",
+    prior: ScorePrior = "auto",
     target: Target = "frame",
     seed: Annotated[int, typer.Option(help="Seed of the noise under which soft scales look.")] = 0,
     device: Device = "auto",
@@ -108,7 +108,16 @@ def score(
             list(inputs),
             Outputs(out, catalog, regions, maps, report, threshold, least_pixels, rate, overwrite),
             Scoring(
-                prior_for(inputs, prior), target, tile, seed, device, normals, detector, save_detector, part, resume
+                prior_for(inputs, prior, "scores"),
+                target,
+                tile,
+                seed,
+                device,
+                normals,
+                detector,
+                save_detector,
+                part,
+                resume,
             ),
             read,
             as_json=as_json,
@@ -143,7 +152,7 @@ def rank(
     offset: Offset = None,
     read_noise: ReadNoise = None,
     max_pixels: MaxPixels = None,
-    prior: AutoPrior = "auto",
+    prior: ScorePrior = "auto",
     target: Target = "frame",
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     device: Device = "auto",
@@ -165,6 +174,6 @@ def rank(
             camera=parse_camera(noise, gain, offset, read_noise),
         )  # fmt: skip
         part = None if region is None else parse_region(region)
-        name = prior_for(named_files(source), prior)
+        name = prior_for(named_files(source), prior, "scores")
         scoring = Scoring(name, target, tile, seed, device, normals, detector, save_detector, part)
         run_rank(source, out, scoring, ending=table, top=top, overwrite=overwrite, as_json=as_json, read=read, side=cut)

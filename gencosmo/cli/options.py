@@ -19,6 +19,10 @@ ScenePrior = Annotated[
     str,
     typer.Option("--prior", help="Prior by name, or path of its card; auto: sky-scenes for FITS, cells for others."),
 ]
+ScorePrior = Annotated[
+    str,
+    typer.Option("--prior", help="Prior by name, or path of its card; auto: sky-small for FITS, cells for others."),
+]
 Hdu = Annotated[
     str | None,
     typer.Option(help="Science HDU: number, NAME, NAME,VERSION, or all. TIFF series, path in an OME-Zarr, scene."),

@@ -126,7 +126,7 @@ def super_resolve(
         )  # fmt: skip
         job = Job(
             op="super_resolve",
-            prior=prior_for(inputs, prior, scenes=True),
+            prior=prior_for(inputs, prior, "scenes"),
             target="scene",
             samples=samples,
             steps=steps,

@@ -33,12 +33,13 @@ __all__ = [
 
 PRIORS = {"fits": "sky", "tiff": "cells", "zarr": "cells", "picture": "cells", "bioio": "cells"}
 """The prior for each file format when none is named."""
-SCENES = {"sky": "sky-scenes"}
-"""What takes a prior's place for the scene behind a point-spread function (decision 0018)."""
+INSTEAD = {"scenes": {"sky": "sky-scenes"}, "scores": {"sky": "sky-small"}}
+"""What takes a prior's place for the scene behind a point-spread function (decision 0018), and for scoring, which asks
+it ten times (decision 0027)."""
 
 
-def prior_for(inputs: Iterable[str], prior: str, *, scenes: bool = False) -> str:
-    """Return `prior`, or for "auto" the one for the inputs' format; `scenes` for super-resolution.
+def prior_for(inputs: Iterable[str], prior: str, use: str = "fills") -> str:
+    """Return `prior`, or for "auto" the one for the inputs' format and a `use`: fills, scenes or scores.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def prior_for(inputs: Iterable[str], prior: str, *, scenes: bool = False) -> str
             hint="run them apart, or name one with --prior",
         )
     found = names.pop() if names else "sky"
-    return SCENES.get(found, found) if scenes else found
+    return INSTEAD.get(use, {}).get(found, found)
 
 
 def read_options(

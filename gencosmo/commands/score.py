@@ -57,7 +57,7 @@ class Outputs:
 class Scoring:
     """How to score: options of the command line."""
 
-    prior: str = "sky"
+    prior: str = "sky-small"
     target: str = "frame"
     tile: int = 64
     seed: int = 0

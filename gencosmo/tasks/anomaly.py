@@ -66,7 +66,7 @@ def score(
     mask: Any = None,
     *,
     ivar: Any = None,
-    prior: str | Denoiser = "sky",
+    prior: str | Denoiser = "sky-small",
     detector: AnomalyDetector | None = None,
     target: World = "frame",
     scales: Sequence[Scale] = SCALES,

@@ -79,7 +79,7 @@ class AnomalyDetector(Habits):
 
     def __init__(
         self,
-        prior: str | Denoiser = "sky",
+        prior: str | Denoiser = "sky-small",
         *,
         target: World = "frame",
         tile: int = 64,

@@ -30,7 +30,7 @@ def unnamed(tmp_path):
 def test_what_a_file_holds_chooses_the_prior_and_not_its_ending(unnamed):
     assert prior_for(unnamed, "auto") == "cells"
     for path in unnamed:
-        assert prior_for([path], "auto", scenes=True) == "cells"
+        assert prior_for([path], "auto", use="scenes") == "cells"
         assert camera_for([path], None, None, None, None, told=False) == Camera(source="file")
     with pytest.raises(UsageError, match="cells, sky"):
         prior_for([*unnamed, "not-there.fits"], "auto")
