@@ -180,7 +180,9 @@ class DiffusionPrior:
         windows = self.grid.plan(canvas, unknown)
         # one by one, a window is cut to what is wanted of it; in batches only at the plane's edges, for few shapes
         step = CROP_STEP if self._batch == 1 else self.grid.size
-        crops = self.grid.crops(canvas, unknown, windows, self.network.shape.stride, step)
+        # whoever asks for some of a window's unknown pixels gets the bytes that all of them would get
+        there = unknown | torch.isinf(canvas.sigma_obs)
+        crops = self.grid.crops(canvas, there, windows, self.network.shape.stride, step)
         if self._batch > 1:
             order = np.lexsort(crops.T[::-1])
             windows, crops = windows[torch.from_numpy(order).to(windows.device)], crops[order]

@@ -125,7 +125,7 @@ def test_places_of_a_frame_are_those_of_its_windows() -> None:
         with ear.listening():
             predictive(prior, canvas, scales=(Scale(0, 0.1),), after=ear.after, second_look=False)
         heard.append(ear.places(0, Tiles.of((96, 160), 32)))
-    assert heard[0].shape == (15, SIDE**2, 48) and heard[0].dtype == np.float32
+    assert heard[0].shape == (15, SIDE**2, prior.network.shape.channels[0]) and heard[0].dtype == np.float32
     moved = np.abs(heard[1] - heard[0]).sum(axis=2)
     assert np.unravel_index(moved.argmax(), moved.shape)[0] == 2 * 5 + 4, "row 2, column 4 of the tiles"
     assert np.median(moved) < 0.01 * moved.max()
