@@ -36,14 +36,14 @@ def frame(side: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
-def run(image: np.ndarray, mask: np.ndarray, folder: Path, name: str) -> None:
+def run(image: np.ndarray, mask: np.ndarray, folder: Path, name: str, prior: str) -> None:
     """Repair one frame in a process of its own and print what it took."""
     path, out = folder / f"{name}.fits", folder / f"{name}-filled.fits"
     planes = [fits.PrimaryHDU(), fits.ImageHDU(image, name="SCI"), fits.ImageHDU(mask.astype(np.int32), name="DQ")]
     fits.HDUList(planes).writeto(path)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     start = time.perf_counter()
-    command = [sys.executable, "-m", "gencosmo.cli", "inpaint", str(path), "-o", str(out)]
+    command = [sys.executable, "-m", "gencosmo.cli", "inpaint", str(path), "-o", str(out), "--prior", prior]
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - start
     peak = max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024**2
@@ -58,11 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--share", type=float, default=0.005)
+    parser.add_argument("--prior", default="sky")
     given = parser.parse_args()
     image, mask = frame(given.side, given.share)
     with tempfile.TemporaryDirectory() as folder:
-        run(image, np.zeros_like(mask), Path(folder), "clean")
-        run(image, mask, Path(folder), "damaged")
+        run(image, np.zeros_like(mask), Path(folder), "clean", given.prior)
+        run(image, mask, Path(folder), "damaged", given.prior)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--cutouts", type=int, default=32)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--prior", default="sky-small")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    prior = load_prior("sky-small", "cpu")
+    prior = load_prior(given.prior, "cpu")
     gencosmo.score(frame(64), prior=prior)  # first calls are slower
     network = Clock(prior.network)
     wall, processor = time.perf_counter(), time.process_time()
@@ -62,7 +63,7 @@ def main() -> None:
         f"{network.seconds:.1f} s of them in the network ({network.windows} windows)",
         flush=True,
     )
-    detector = gencosmo.AnomalyDetector(device="cpu").fit([frame(64, k) for k in range(12)])
+    detector = gencosmo.AnomalyDetector(given.prior, device="cpu").fit([frame(64, k) for k in range(12)])
     cutouts = [frame(64, 100 + k) for k in range(given.cutouts)]
     wall, processor = time.perf_counter(), time.process_time()
     detector.evaluate(cutouts)
