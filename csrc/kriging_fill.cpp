@@ -141,6 +141,20 @@ void choose_neighbours(const KrigingArgs& a, const Metric& metric, Candidates& f
   for (int i = 0; i < found.count; ++i) take(found, i, a.weights ? rank_of(found, i) : i, near);
 }
 
+// A column at a time, each step in a loop of its own: compilers put these into vectors, gathers of the table included.
+void set_system(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, System& s) {
+  double place[kNear];
+  int row[kNear];
+  for (int j = 0; j < near.count; ++j) {
+    set_own(a, near, m, table, own, j, s);
+    const int32_t down = near.down[j], right = near.right[j];
+    const int next = j + 1;
+    for (int i = next; i < near.count; ++i) place[i] = place_of(squared(m, near.down[i] - down, near.right[i] - right));
+    for (int i = next; i < near.count; ++i) row[i] = row_of(place[i]);
+    for (int i = next; i < near.count; ++i) s.column[j][i] = between(table, place[i], row[i]);
+  }
+}
+
 // False where the covariance is none.
 bool eliminate(System& s, int n, double& estimate) {
   double ones = 0.0, mean = 0.0;
@@ -186,7 +200,7 @@ void estimate(const KrigingArgs& a, int64_t hidden, Around& around) {
   Neighbours near;
   choose_neighbours(a, metric, found, near);
   System s;
-  for (int i = 0; i < near.count; ++i) set_row(a, near, metric, around.covariance, own, i, s);
+  set_system(a, near, metric, around.covariance, own, s);
   double value;
   if (!eliminate(s, near.count, value)) return;
   put(a, at, among_nearest(a, near, value));

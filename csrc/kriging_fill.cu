@@ -131,6 +131,16 @@ __device__ void choose_neighbours(const KrigingArgs& a, const Metric& metric, un
   __syncwarp();
 }
 
+// The covariances of a neighbour with those nearer than it, and its own place.
+__device__ void set_row(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, int i,
+                        System& s) {
+  const int32_t down = near.down[i], right = near.right[i];
+  for (int j = 0; j < i; ++j) {
+    s.column[j][i] = covariance_at(table, squared(m, down - near.down[j], right - near.right[j]));
+  }
+  set_own(a, near, m, table, own, i, s);
+}
+
 // One warp per hidden pixel, a lane for every neighbour; each entry sees the same operations in the same order as on
 // the CPU.
 __global__ void __launch_bounds__(kWarp* kWarps) estimate_kernel(KrigingArgs a) {

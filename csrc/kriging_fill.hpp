@@ -194,13 +194,22 @@ GC_HD Metric metric_of(const Gradients& g, float own) {
   const double mean = 0.5 * (stretch + 1.0 / stretch), turn = 0.5 * (stretch - 1.0 / stretch) / apart;
   return Metric{mean + turn * half, mean - turn * half, 2.0 * turn * g.mixed};
 }
-// A covariance between the rows of its table.
-GC_HD double covariance_at(const float* table, double distance) {
+// A covariance between the rows of its table: where a distance stands among the rows, the row before, and their mix.
+GC_HD double place_of(double distance) {
   const double far = distance < kFarthest ? distance : static_cast<double>(kFarthest);
-  const double at = far < kFineEnd ? kFine * far : (kFine - 1) * kFineEnd + far;
-  const int whole = static_cast<int>(at), row = whole < kTable - 2 ? whole : kTable - 2;
+  return far < kFineEnd ? kFine * far : (kFine - 1) * kFineEnd + far;
+}
+GC_HD int row_of(double place) {
+  const int whole = static_cast<int>(place);
+  return whole < kTable - 2 ? whole : kTable - 2;
+}
+GC_HD double between(const float* table, double place, int row) {
   const double low = static_cast<double>(table[row]), high = static_cast<double>(table[row + 1]);
-  return low + (at - row) * (high - low);
+  return low + (place - row) * (high - low);
+}
+GC_HD double covariance_at(const float* table, double distance) {
+  const double place = place_of(distance);
+  return between(table, place, row_of(place));
 }
 
 // Trusted pixels in the order of the offsets, and how far they are in the pixel's metric.
@@ -234,18 +243,15 @@ GC_HD void take(const Candidates& c, int i, int place, Neighbours& near) {
 struct System {
   double column[kNear][kNear + 1], value[kNear], one[kNear], pull[kNear];
 };
-GC_HD void set_row(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, int i,
+// A neighbour's own place in the system: all of its row but its covariances with the other neighbours.
+GC_HD void set_own(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, int i,
                    System& s) {
-  const int32_t down = near.down[i], right = near.right[i];
-  for (int j = 0; j < i; ++j) {
-    s.column[j][i] = covariance_at(table, squared(m, down - near.down[j], right - near.right[j]));
-  }
   const double total = static_cast<double>(table[0]) + static_cast<double>(own);
   const double noise = static_cast<double>(a.sigma[near.at[i]]);
   s.column[i][i] = total + kJitter * total + noise * noise;
   s.value[i] = static_cast<double>(a.z[near.at[i]]);
   s.one[i] = 1.0;
-  s.pull[i] = covariance_at(table, squared(m, down, right));
+  s.pull[i] = covariance_at(table, squared(m, near.down[i], near.right[i]));
 }
 // After an elimination C = L D L', which has applied L^-1 to the right-hand sides: ordinary kriging, from sums of products
 // over D. `mean` is that of values and ones, `ones` that of ones.
