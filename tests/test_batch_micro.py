@@ -165,7 +165,7 @@ def test_blocks_against_the_whole_plane_with_the_shipped_prior(tmp_path, monkeyp
 def test_the_part_that_counts_is_the_same_without_windows_elsewhere():
     image = as_image(slide((200, 260)), holes((200, 260)))
     core = (slice(None), slice(60, 150), slice(100, 190))
-    whole, part = gencosmo.inpaint(image), gencosmo.inpaint(image.replace(meta={"core": core}))
+    whole, part = gencosmo.inpaint(image, recalibrate=False), gencosmo.inpaint(image.replace(meta={"core": core}))
     assert part.mean[core[1:]].tobytes() == whole.mean[core[1:]].tobytes()
     assert part.std[core[1:]].tobytes() == whole.std[core[1:]].tobytes()
 

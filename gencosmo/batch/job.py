@@ -29,6 +29,7 @@ __all__ = [
     "part_seed",
     "plane_seed",
     "prior_identity",
+    "turned_prior",
 ]
 
 Target = Literal["frame", "scene"]
@@ -55,7 +56,7 @@ class Hooks:
 def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
     """What every task of a job is asked with."""
     return {
-        "prior": _turned(job),
+        "prior": turned_prior(job),
         "samples": job.samples,
         "steps": job.steps,
         "seed": seed,
@@ -66,7 +67,7 @@ def _common(job: Job, seed: int, hooks: Hooks) -> dict[str, Any]:
     }
 
 
-def _turned(job: Job) -> Any:
+def turned_prior(job: Job) -> Any:
     """The job's prior, asked in as many orientations as the job says."""
     if job.turns == 1:
         return job.prior
@@ -80,7 +81,7 @@ def _turned(job: Job) -> Any:
 def _inpaint(image: Image, job: Job, seed: int, hooks: Hooks) -> Result:
     from gencosmo.tasks.inpaint import inpaint
 
-    result: Result = inpaint(image, target=job.target, **_common(job, seed, hooks))
+    result: Result = inpaint(image, target=job.target, recalibrate=job.recalibrate, **_common(job, seed, hooks))
     return result
 
 
@@ -153,7 +154,8 @@ EVERYWHERE = ("denoise",)
 class Job:
     """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
     accepted; `finer` belongs to the operation `super_resolve`; `passes`, of `denoise`: from the second on the variance
-    is that of the light which the pass before found. `turns`: orientations that the prior is asked in.
+    is that of the light which the pass before found. `turns`: orientations that the prior is asked in. `recalibrate`:
+    `inpaint` measures spreads on the image.
     """
 
     op: str = "inpaint"
@@ -170,6 +172,7 @@ class Job:
     finer: Finer | None = None
     passes: int = 1
     turns: int = 1
+    recalibrate: bool = True
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -207,6 +210,8 @@ class Job:
             words["passes"] = self.passes
         if self.turns > 1:
             words["turns"] = self.turns
+        if self.op == "inpaint":
+            words["recalibrate"] = self.recalibrate
         if self.finer is not None:
             words["finer"] = str(replace(self.finer, psf=os.path.basename(self.finer.psf or "")))
         return sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]

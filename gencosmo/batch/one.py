@@ -12,6 +12,7 @@ from typing import Any
 
 from gencosmo.batch.job import EVERYWHERE, OPS, FileReport, Hooks, Job, OnPlane, Progress, Target, part_seed, plane_seed
 from gencosmo.batch.rims import bright_rims
+from gencosmo.batch.spreads import Spreads
 from gencosmo.errors import Cancelled, GencosmoWarning, InputError, UsageError
 from gencosmo.flags import count
 from gencosmo.image import Image
@@ -49,6 +50,7 @@ def process_file(
     strict: bool = False,
     passes: int = 1,
     turns: int = 1,
+    recalibrate: bool = True,
     read: ReadOptions | None = None,
     write: WriteOptions | None = None,
     resume: bool = False,
@@ -73,6 +75,9 @@ def process_file(
         Of `denoise`: with 2 the variance is taken once more, at the light that the first pass found.
     turns : int
         Orientations that the prior is asked in: 1, 2, 4 or 8.
+    recalibrate : bool
+        Of `inpaint`: measure spreads on the image, as the task does; of a plane that runs in blocks on that with most
+        masked pixels.
     read, write : ReadOptions, WriteOptions
         How to understand the input, and how to write.
     resume : bool
@@ -105,6 +110,7 @@ def process_file(
         strict=strict,
         passes=passes,
         turns=turns,
+        recalibrate=recalibrate,
         read=read or ReadOptions(),
         write=write or WriteOptions(),
     )
@@ -154,6 +160,7 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         session.begin(report.out, job.write, run, resume=resume, everywhere=job.op in EVERYWHERE)
     units = session.units()
     blank: dict[str, InputError] = {}
+    spreads = Spreads(session, job)
     for number, unit in enumerate(units):
         if hooks.cancel is not None and hooks.cancel.is_set():
             raise Cancelled(f"stopped before {report.path} was finished")
@@ -161,7 +168,7 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
         try:
             if name not in blank and (dry_run or session.pending(unit)):
                 shown = hooks.part(number, len(units)) if session.quiet else hooks
-                _run_unit(session, unit, report, job, shown, dry_run=dry_run)
+                _run_unit(session, unit, report, job, shown, None if dry_run else spreads)
         except InputError as error:
             blank[name] = _blank(error, name, units, session, job)
     _tell_blank(blank, {session.name(unit) for unit in units})
@@ -174,7 +181,8 @@ def _run_open(session: Session, report: FileReport, job: Job, hooks: Hooks, *, r
     report.status = "done" if report.filled else "copied"
 
 
-def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: Hooks, *, dry_run: bool) -> None:
+def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: Hooks, spreads: Spreads | None) -> None:
+    """Read, check and compute one unit; only check without `spreads`."""
     image, label = session.read(unit), session.label(unit)
     for code, text in image.meta["doubts"]:
         if job.strict and code == "ambiguous_wcs":
@@ -189,8 +197,9 @@ def _run_unit(session: Session, unit: Any, report: FileReport, job: Job, hooks: 
     session.check(unit, image, job.max_fill)
     if job.op in EVERYWHERE and image.ivar is None:
         raise InputError(f"{label}: the noise of the pixels is not known", code="no_noise", hint=NO_NOISE)
-    if dry_run:
+    if spreads is None:
         return
+    image = spreads.told(unit, image)
     key = session.plane_hash(unit)
     seed = plane_seed(job.seed, image) if key is None else part_seed(job.seed, key)
     with warnings.catch_warnings(record=True) as caught:
@@ -286,6 +295,7 @@ def _provenance(session: Session, unit: Any, job: Job, seed: int, result: Result
             "GCMOF": session.name(unit),
             "GCMCOMP": job.write.compress,
             "GCMFIND": ",".join(job.read.find),
+            "GCMSTDF": ",".join(f"{factor:.3f}" for factor in known.get("std_factors", ())),
             "GCMDATE": job.write.date or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         }
     )

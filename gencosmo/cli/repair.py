@@ -91,6 +91,10 @@ def inpaint(
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Report = None,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(help="Correct stated spreads by hiding good pixels in the shapes of the holes; --no-recalibrate."),
+    ] = True,
     score: Annotated[bool, typer.Option("--score", help="An anomaly catalogue and map beside each output.")] = False,
     as_json: AsJson = False,
     overwrite: Overwrite = False,
@@ -118,6 +122,7 @@ def inpaint(
             samples=samples,
             steps=steps,
             turns=turns,
+            recalibrate=recalibrate,
             seed=seed,
             device=device,
             max_fill=max_fill,

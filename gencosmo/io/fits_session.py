@@ -100,6 +100,10 @@ class FitsSession:
         """See `gencosmo.io.fits.read_plane`."""
         return read_plane(self._file, unit, self._read)
 
+    def densest(self, unit: Layout) -> Layout:
+        """The unit itself: planes are not cut."""
+        return unit
+
     def check(self, unit: Layout, image: Image, max_fill: float) -> None:
         """See `gencosmo.image.require_signal`."""
         require_signal(image, max_fill=max_fill)

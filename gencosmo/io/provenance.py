@@ -2,7 +2,8 @@
 
 Columns: GCMVERS version, GCMOP task, GCMMODEL prior, GCMHASH its hash, GCMSEED seed of the run, GCMPSEED seed
 of the plane, GCMSAMP samples, GCMSTEP steps, GCMTARG target, GCMRUN hash of all options, GCMPARNT sha256 of
-the input file, GCMOF HDU, GCMNFILL filled pixels, GCMCOMP compression, GCMFIND finders, GCMDATE;
+the input file, GCMOF HDU, GCMNFILL filled pixels, GCMCOMP compression, GCMFIND finders, GCMSTDF
+factors on the prior's std, by channel, where the image has told them, GCMDATE;
 where they are not 1, GCMPASS passes and GCMTURN orientations; GCMNOISE camera.
 """
 

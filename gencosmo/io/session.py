@@ -77,6 +77,10 @@ class Session(Protocol):
         """Read a unit, with noise and mask."""
         ...
 
+    def densest(self, unit: Any) -> Any:
+        """Return the unit of the same plane that holds most masked pixels."""
+        ...
+
     def check(self, unit: Any, image: Image, max_fill: float) -> None:
         """Raise `InputError` when there is too little to work from."""
         ...

@@ -179,6 +179,13 @@ class StackSession:
         core = (slice(None), *unit.block.inner)
         return image.replace(meta=dict(image.meta) | {"core": core, "scaling": (survey.scaling,)})
 
+    def densest(self, unit: Unit) -> Unit:
+        """The block of the unit's plane with the most masked pixels, the first of these."""
+        if len(self._blocks) == 1:
+            return unit
+        masked = self._survey(unit.plane).masked
+        return Unit(unit.plane, self._blocks[masked.index(max(masked))])
+
     def check(self, unit: Unit, image: Image, max_fill: float) -> None:
         """As `gencosmo.image.require_signal`, for the whole plane."""
         if len(self._blocks) == 1:

@@ -25,8 +25,10 @@ from gencosmo.sampling.posterior import EVALUATIONS
 from gencosmo.tasks.anomaly import score as score_image
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.prepared import Prepared, prepare
+from gencosmo.tasks.recalibration import Recalibration
+from gencosmo.tasks.recalibration import recalibrate as recalibrate_spreads
 
-__all__ = ["denoise", "inpaint"]
+__all__ = ["denoise", "inpaint", "recalibration_of"]
 
 Progress = Callable[[int, int], None]
 
@@ -44,6 +46,7 @@ def inpaint(
     device: str = "auto",
     max_fill: float = 0.6,
     score: bool = False,
+    recalibrate: bool = True,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -75,6 +78,10 @@ def inpaint(
     score : bool
         Say too what of the pixels that are not masked does not belong there, as :func:`gencosmo.score` does: sets
         `anomaly_map`, `anomaly_score` and `p_value`, and ``meta["scored"]`` for :func:`gencosmo.catalog`.
+    recalibrate : bool
+        Measure on the image how well `std` and the intervals hold, where good pixels are hidden in the shapes of its
+        holes, and correct them (`gencosmo.tasks.recalibration`); False keeps the prior's own calibration. Of means of
+        one pass in frames: samples and scenes stay as they are, and so do blocks of a larger plane.
     progress : callable, optional
         ``progress(done, total)``.
     cancel : threading.Event, optional
@@ -111,6 +118,7 @@ def inpaint(
         steps=steps,
         seed=seed,
         device=device,
+        recalibrated=recalibrate,
         progress=progress,
         cancel=cancel,
     )
@@ -181,6 +189,7 @@ def denoise(
         steps=steps,
         seed=seed,
         device=device,
+        recalibrated=False,
         progress=progress,
         cancel=cancel,
     )
@@ -213,6 +222,7 @@ def _posterior(
     steps: int | None,
     seed: int,
     device: str,
+    recalibrated: bool,
     progress: Progress | None,
     cancel: threading.Event | None,
 ) -> Result:
@@ -238,6 +248,11 @@ def _posterior(
             progress=progress,
             cancel=cancel,
         )
+    measured = None
+    if recalibrated and samples == 0 and world == "frame":
+        # a block of a plane does not tell what the plane tells, and is told
+        known = "core" in image.meta or "recalibration" in image.meta
+        measured = image.meta.get("recalibration") if known else _measured(prepared, denoiser)
     provenance = {
         "prior": denoiser.card.name,
         "prior_hash": denoiser.card.weights_sha256,
@@ -247,7 +262,38 @@ def _posterior(
         "device": str(denoiser.device),
     }
     timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
-    return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
+    result = _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
+    return result if measured is None else _corrected(result, measured)
+
+
+def recalibration_of(
+    image: Image, prior: str | DiffusionPrior, *, target: World, samples: int, device: str
+) -> Recalibration | None:
+    """What an image tells of a prior's spreads, for ``meta["recalibration"]`` of others of its kind.
+
+    None where :func:`inpaint` would measure nothing on it.
+    """
+    if samples or target != "frame" or not image.mask.any():
+        return None
+    denoiser = load_prior(prior, device) if not isinstance(prior, DiffusionPrior) else prior
+    return _measured(prepare(image, "frame", seed=0, device=str(denoiser.device)), denoiser)
+
+
+def _measured(prepared: Prepared, denoiser: DiffusionPrior) -> Recalibration | None:
+    return recalibrate_spreads(prepared, denoiser, _quantiles(denoiser, "frame"))
+
+
+def _quantiles(denoiser: DiffusionPrior, world: World) -> dict[float, float]:
+    return {0.68: denoiser.quantile("68", world), 0.95: denoiser.quantile("95", world)}
+
+
+def _corrected(result: Result, measured: Recalibration) -> Result:
+    """With the spreads that the image itself has shown."""
+    factors = np.array(measured.factors, np.float32)
+    std = result.std * (factors[:, None, None] if result.std.ndim == 3 else factors[0])
+    quantiles = {level: width * measured.widths[level] for level, width in result.quantiles.items()}
+    told = {"std_factors": measured.factors, "recalibration_pixels": measured.pixels}
+    return replace(result, std=std, quantiles=quantiles, provenance={**result.provenance, **told})
 
 
 def _core(prepared: Prepared) -> Tensor:
@@ -301,7 +347,7 @@ def _result(
         flags=image.restore(flags),
         target=world,
         unit=image.unit,
-        quantiles={0.68: denoiser.quantile("68", world), 0.95: denoiser.quantile("95", world)},
+        quantiles=_quantiles(denoiser, world),
         provenance=provenance,
         timings=timings,
     )

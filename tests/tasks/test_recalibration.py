@@ -1,0 +1,182 @@
+"""Spreads measured on the image itself: right where the prior is right, corrected where it is not, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from gencosmo import inpaint
+from gencosmo.batch import Job, process_file
+from gencosmo.cli import app
+from gencosmo.image import Image, as_image
+from gencosmo.io.fits_write import WriteOptions
+from gencosmo.io.stack_options import StackRead
+from gencosmo.priors.gaussian import GaussianPrior
+from gencosmo.tasks import recalibration
+from gencosmo.tasks.prepared import prepare
+from gencosmo.tasks.recalibration import DOUBT, LEAST, MOST, Recalibration, recalibrate
+from gencosmo.windows import Canvas
+from tests.io.stacks import mask_file, zarr_file
+from tests.tasks.test_inpaint import frame, holes
+
+NORMAL = {0.68: 0.9945, 0.95: 1.96}
+zarr = pytest.importorskip("zarr")
+
+
+class Boastful(GaussianPrior):
+    """States a third of its standard deviations."""
+
+    def denoise_(self, canvas, plan, world) -> None:
+        super().denoise_(canvas, plan, world)
+        canvas.var /= 9
+
+
+def field(prior: GaussianPrior, channels: int = 4, side: int = 48) -> Image:
+    """Draws of a prior, with a scaling that leaves them as they are."""
+    blank = [torch.zeros(side, side)] * channels
+    canvas = Canvas.from_planes(blank, blank, seeds=list(range(channels)))
+    prior.generate_(canvas, "frame")
+    data = np.stack([canvas.plane("z", channel).numpy() for channel in range(channels)])
+    mask = np.random.default_rng(3).random(data.shape) < 0.08
+    return as_image(data, mask).replace(meta={"scaling": [(0.0, 1.0)] * channels})
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(GaussianPrior, 1.0), (Boastful, 3.0)])
+def test_factors_are_those_of_the_prior(kind, expected: float) -> None:
+    prior = kind.exponential(variance=4.0, length=3.0)
+    found = recalibrate(prepare(field(prior), "frame", seed=0, device="cpu"), prior, NORMAL)
+    assert found is not None and found.pixels > 1500
+    trust = found.pixels / len(found.factors) / (found.pixels / len(found.factors) + DOUBT)
+    assert np.allclose(np.log(found.factors) / trust, np.log(expected), atol=0.12), found
+    # what the factors leave out of doubt, the widths hold
+    mean = np.exp(np.mean(np.log(found.factors)))
+    assert np.allclose(mean * np.array(list(found.widths.values())), expected, rtol=0.06), found
+
+
+def test_intervals_hold_what_they_say_of_the_deviations_they_are_fitted_to() -> None:
+    pulls = [scale * np.random.default_rng(0).laplace(size=40_000) for scale in (0.4, 1.7)]
+    found = recalibration._fitted(pulls, NORMAL)
+    for pull, factor in zip(pulls, found.factors, strict=True):
+        assert np.std(pull) / factor == pytest.approx(1, abs=0.02)
+        for level, width in NORMAL.items():
+            assert np.mean(np.abs(pull) < factor * width * found.widths[level]) == pytest.approx(level, abs=0.01)
+
+
+def test_one_star_is_not_the_image() -> None:
+    calm = np.random.default_rng(1).standard_normal(2000)
+    (plain,), (hit,) = (recalibration._fitted([pull], NORMAL).factors for pull in (calm, np.append(calm, 1e6)))
+    assert hit == pytest.approx(plain, rel=0.01)
+
+
+def test_hidden_pixels_are_good_ones_in_the_shapes_of_the_holes() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[20:26, 40:43], mask[:, 70] = True, True
+    chosen = recalibration._moved(mask)
+    assert not (chosen & mask).any() and chosen.any()
+    sizes = {cut[0].stop - cut[0].start for cut in ndimage.find_objects(ndimage.label(chosen)[0])}
+    assert sizes == {6, 60}
+    dense = np.random.default_rng(0).random((64, 64)) < 0.35
+    assert np.count_nonzero(recalibration._moved(dense) | dense) <= MOST * dense.size
+
+
+def test_pieces_lie_where_the_holes_are() -> None:
+    mask = np.zeros((1000, 700), bool)
+    mask[900, 650] = True
+    ((rows, cols),) = recalibration._pieces(mask, 4)
+    assert rows.stop == 1000 and cols.stop == 700
+    mask[::50, ::50] = True
+    boxes = recalibration._pieces(mask, 4)
+    assert len(boxes) == 4 and all(mask[box].any() for box in boxes)
+    assert recalibration._pieces(np.zeros((9, 9), bool), 4) == []
+
+
+def test_means_stay_and_spreads_are_scaled() -> None:
+    image, mask = frame(), holes()
+    own, plain = inpaint(image, mask), inpaint(image, mask, recalibrate=False)
+    assert own.mean.tobytes() == plain.mean.tobytes()
+    (factor,) = own.provenance["std_factors"]
+    assert own.provenance["recalibration_pixels"] >= LEAST and factor != 1
+    assert np.allclose(own.std, factor * plain.std, rtol=1e-6)
+    assert "std_factors" not in plain.provenance
+    assert own.quantiles[0.68] != plain.quantiles[0.68]
+    assert own.std.tobytes() == inpaint(image, mask).std.tobytes()
+
+
+def test_two_channels_have_factors_of_their_own() -> None:
+    calm, mask = frame(), holes()
+    smooth = ndimage.gaussian_filter(calm, 2.0)
+    result = inpaint(np.stack([calm, smooth]), np.stack([mask, mask]))
+    first, second = result.provenance["std_factors"]
+    assert first != second and result.std.shape == (2, 80, 80)
+
+
+@pytest.mark.parametrize("options", [{"samples": 2, "steps": 2}, {"target": "scene", "ivar": 1 / 49}])
+def test_samples_and_scenes_keep_the_calibration_of_the_prior(options) -> None:
+    image, mask = frame(), holes()
+    own, plain = (inpaint(image, mask, recalibrate=on, **options) for on in (True, False))
+    assert own.std.tobytes() == plain.std.tobytes() and own.quantiles == plain.quantiles
+
+
+def test_few_holes_tell_nothing() -> None:
+    image, mask = frame(), np.zeros((80, 80), bool)
+    mask[30, 30] = True
+    result = inpaint(image, mask)
+    assert "std_factors" not in result.provenance and result.std[30, 30] > 0
+
+
+def test_intervals_hold_on_an_image_that_the_prior_misjudges() -> None:
+    """Noise that was smoothed by a drizzle with large drops; the truth under the holes is known here."""
+    rng = np.random.default_rng(5)
+    truth = 100 + ndimage.gaussian_filter(rng.standard_normal((300, 300)), 1.6).astype(np.float32) * 40
+    mask = ndimage.binary_dilation(rng.random(truth.shape) < 0.004, iterations=2)
+    off = []
+    for on in (False, True):
+        result = inpaint(np.where(mask, np.float32(0), truth), mask, recalibrate=on)
+        low, high = result.interval(0.68)
+        off.append(abs(np.mean(((low < truth) & (truth < high))[mask]) - 0.68))
+    assert off[1] < 0.02 < off[0], off
+
+
+def test_a_block_is_told_what_its_plane_tells() -> None:
+    image = as_image(frame(), holes())
+    told = Recalibration((2.0,), {0.68: 1.0, 0.95: 1.5}, 500)
+    plain = inpaint(image, recalibrate=False)
+    block = inpaint(image.replace(meta={"core": np.s_[:, :, :], "recalibration": told}))
+    assert np.allclose(block.std, 2 * plain.std) and block.quantiles[0.95] == 1.5 * plain.quantiles[0.95]
+    untold = inpaint(image.replace(meta={"core": np.s_[:, :, :]}))
+    assert untold.std.tobytes() == plain.std.tobytes()
+
+
+def test_all_blocks_of_a_plane_have_one_factor(tmp_path, monkeypatch) -> None:
+    for word, value in (("WHOLE", 1000), ("BLOCK", 64), ("MARGIN", 32)):
+        monkeypatch.setattr(f"gencosmo.io.blocks.{word}", value)
+    array, mask = frame(160), holes(160)
+    path = zarr_file(tmp_path / "in.zarr", array, "YX", chunks=(64, 64))
+    spreads = []
+    for on in (True, False):
+        out = tmp_path / f"{on}.zarr"
+        read = StackRead(mask=mask_file(tmp_path, mask))
+        process_file(path, out, recalibrate=on, read=read, write=WriteOptions(floating=True))
+        group = zarr.open_group(out, mode="r")
+        spreads.append(group["gcm_std/s0"][...])
+    ratio = (spreads[0] / spreads[1])[mask]
+    assert np.ptp(ratio) < 1e-5 and abs(ratio[0] - 1) > 1e-3
+    assert Job().digest() != Job(recalibrate=False).digest()
+
+
+def test_the_command_writes_the_factor(tmp_path) -> None:
+    from astropy.io import fits
+
+    image, mask = frame(), holes()
+    fits.writeto(tmp_path / "in.fits", np.where(mask, np.float32(np.nan), image))
+    factors = []
+    for word in ("--recalibrate", "--no-recalibrate"):
+        out = tmp_path / f"{word}.fits"
+        done = CliRunner().invoke(app, ["inpaint", str(tmp_path / "in.fits"), "-o", str(out), word])
+        assert done.exit_code == 0, done.output
+        factors.append(fits.getdata(out, "GCM_PROV")["GCMSTDF"][0])
+    (factor,) = inpaint(np.where(mask, np.float32(np.nan), image)).provenance["std_factors"]
+    assert factors == [f"{factor:.3f}", ""]
