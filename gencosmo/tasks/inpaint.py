@@ -22,11 +22,10 @@ from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.result import TARGETS, Result
 from gencosmo.sampling import Posterior, predict, sample
 from gencosmo.sampling.posterior import EVALUATIONS
+from gencosmo.tasks import recalibration
 from gencosmo.tasks.anomaly import score as score_image
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.prepared import Prepared, prepare
-from gencosmo.tasks.recalibration import Recalibration
-from gencosmo.tasks.recalibration import recalibrate as recalibrate_spreads
 
 __all__ = ["denoise", "inpaint", "recalibration_of"]
 
@@ -79,9 +78,9 @@ def inpaint(
         Say too what of the pixels that are not masked does not belong there, as :func:`gencosmo.score` does: sets
         `anomaly_map`, `anomaly_score` and `p_value`, and ``meta["scored"]`` for :func:`gencosmo.catalog`.
     recalibrate : bool
-        Measure on the image how well `std` and the intervals hold, where good pixels are hidden in the shapes of its
-        holes, and correct them (`gencosmo.tasks.recalibration`); False keeps the prior's own calibration. Of means of
-        one pass in frames: samples and scenes stay as they are, and so do blocks of a larger plane.
+        Measure on the image how well means, `std` and intervals do, where good pixels are hidden in the shapes of its
+        holes, and correct them (`gencosmo.tasks.recalibration`); False keeps the prior's own answer. Of one pass in
+        frames: samples and scenes stay as they are, and so do blocks of a larger plane that are told nothing.
     progress : callable, optional
         ``progress(done, total)``.
     cancel : threading.Event, optional
@@ -262,13 +261,22 @@ def _posterior(
         "device": str(denoiser.device),
     }
     timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
-    result = _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
-    return result if measured is None else _corrected(result, measured)
+    if measured is None:
+        return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
+    found = recalibration.corrected(found, canvas, measured)
+    told = {
+        "std_factors": measured.factors,
+        "surface_shares": [shares.told() for shares in measured.shares],
+        "recalibration_pixels": measured.pixels,
+    }
+    result = _result(prepared, found, denoiser, world, extra, only_masked, provenance | told, timings)
+    widths = {level: width * measured.widths[level] for level, width in result.quantiles.items()}
+    return replace(result, quantiles=widths)
 
 
 def recalibration_of(
     image: Image, prior: str | DiffusionPrior, *, target: World, samples: int, device: str
-) -> Recalibration | None:
+) -> recalibration.Recalibration | None:
     """What an image tells of a prior's spreads, for ``meta["recalibration"]`` of others of its kind.
 
     None where :func:`inpaint` would measure nothing on it.
@@ -279,21 +287,12 @@ def recalibration_of(
     return _measured(prepare(image, "frame", seed=0, device=str(denoiser.device)), denoiser)
 
 
-def _measured(prepared: Prepared, denoiser: DiffusionPrior) -> Recalibration | None:
-    return recalibrate_spreads(prepared, denoiser, _quantiles(denoiser, "frame"))
+def _measured(prepared: Prepared, denoiser: DiffusionPrior) -> recalibration.Recalibration | None:
+    return recalibration.recalibrate(prepared, denoiser, _quantiles(denoiser, "frame"))
 
 
 def _quantiles(denoiser: DiffusionPrior, world: World) -> dict[float, float]:
     return {0.68: denoiser.quantile("68", world), 0.95: denoiser.quantile("95", world)}
-
-
-def _corrected(result: Result, measured: Recalibration) -> Result:
-    """With the spreads that the image itself has shown."""
-    factors = np.array(measured.factors, np.float32)
-    std = result.std * (factors[:, None, None] if result.std.ndim == 3 else factors[0])
-    quantiles = {level: width * measured.widths[level] for level, width in result.quantiles.items()}
-    told = {"std_factors": measured.factors, "recalibration_pixels": measured.pixels}
-    return replace(result, std=std, quantiles=quantiles, provenance={**result.provenance, **told})
 
 
 def _core(prepared: Prepared) -> Tensor:

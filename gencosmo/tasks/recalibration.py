@@ -1,28 +1,34 @@
-"""Widths of intervals measured on the image itself.
+"""A prior's answers corrected by what the image itself says of them.
 
-A prior's calibration holds for its training groups on average; of a single instrument it can be a third off. So good
-pixels are hidden in the shapes of the image's own holes, next to these, and predicted: by how much they miss, in units
-of the stated standard deviation, corrects the standard deviations (Levi et al. 2022, scaling of predicted spreads) and
-the widths of the central intervals (as in split-conformal prediction, Lei et al. 2018). Predictions stay as they are.
+A prior's calibration holds for its training groups on average; of a single instrument it can be a third off, and there
+its mean can know less than a surface through the neighbours. So good pixels are hidden in the shapes of the image's own
+holes, next to these, and predicted. That says what share of the surfaces belongs into the means of this image
+(`gencosmo.tasks.shares`); and by how much they miss, in units of the stated standard deviation, corrects the standard
+deviations (scaling of predicted spreads: Levi et al. 2022) and the widths of the central intervals (split-conformal
+prediction: Lei et al. 2018).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gencosmo.priors.base import Denoiser
-from gencosmo.sampling import predict
+from gencosmo.priors.diffusion import DiffusionPrior
+from gencosmo.sampling import Posterior, predict
 from gencosmo.tasks.prepared import Prepared
+from gencosmo.tasks.shares import NO_SHARES, Hidden, Shares, fit_shares
 from gencosmo.windows import Canvas
 
-__all__ = ["Recalibration", "recalibrate"]
+__all__ = ["Recalibration", "corrected", "recalibrate"]
 
+Array = NDArray[np.float64]
 SIDE = 256
 """Pieces of the image in which pixels are hidden have about this side."""
 PIECES = 4
@@ -34,11 +40,11 @@ ENOUGH = 400
 MOST = 0.55
 """Largest share of a piece that may be unknown, holes and hidden pixels together."""
 LEAST = 30
-"""With fewer hidden pixels the prior's own calibration stands."""
+"""With fewer hidden pixels the prior's own answer stands."""
 DOUBT = 100.0
 """Hidden pixels that the prior's own calibration counts for."""
 REACH = 6.0
-"""Deviations beyond so many standard deviations count as these: one bright star is not the image."""
+"""Deviations beyond so many spreads count as these: one bright star is not the image."""
 ROUNDS = 5
 WIDEST = 4.0
 """Standard deviations change by no more than this factor either way."""
@@ -46,10 +52,12 @@ WIDEST = 4.0
 
 @dataclass(frozen=True)
 class Recalibration:
-    """By what an image's stated spreads are corrected.
+    """How a prior's answers on an image are corrected.
 
     Attributes
     ----------
+    shares : tuple of Shares (C,)
+        Of the surfaces in the means of each channel.
     factors : tuple of float (C,)
         On the standard deviations of each channel.
     widths : mapping of float to float
@@ -58,19 +66,21 @@ class Recalibration:
         Hidden pixels that this was measured on.
     """
 
+    shares: tuple[Shares, ...]
     factors: tuple[float, ...]
     widths: Mapping[float, float]
     pixels: int
 
 
 def recalibrate(prepared: Prepared, denoiser: Denoiser, quantiles: Mapping[float, float]) -> Recalibration | None:
-    """Measure how well a prior's spreads hold on an image with holes.
+    """Measure how well a prior does on an image with holes.
 
     Parameters
     ----------
     prepared : Prepared
         In the frame world: its good pixels are exact.
     denoiser : Denoiser
+        Means of one that fills no surfaces are left to it.
     quantiles : mapping of float to float
         Half-widths of the prior's central intervals in standard deviations, by level.
 
@@ -98,33 +108,56 @@ def recalibrate(prepared: Prepared, denoiser: Denoiser, quantiles: Mapping[float
     canvas = Canvas.from_planes(
         values, levels, seeds=[0] * len(of), origins=origins, keys=of, device=prepared.canvas.device
     )
+    rows = _answers(canvas, denoiser, hidden)
+    for number, chosen in enumerate(hidden):
+        rows[number][4] = values[number].numpy()[chosen]
+    seen = [Hidden.of([row for row, c in zip(rows, of, strict=True) if c == channel]) for channel in range(channels)]
+    surfaces = isinstance(denoiser, DiffusionPrior)
+    return _fitted(seen, [fit_shares(one) if surfaces else NO_SHARES for one in seen], quantiles)
+
+
+def corrected(found: Posterior, canvas: Canvas, measured: Recalibration) -> Posterior:
+    """The answer on an image, corrected; its surfaces are those that the last pass left on the canvas."""
+    mean, std = found.mean.clone(), found.std.clone()
+    for channel, (shares, factor) in enumerate(zip(measured.shares, measured.factors, strict=True)):
+        mine, spread = canvas.view(mean, channel), canvas.view(std, channel)
+        mine.copy_(shares.moved(mine, spread, canvas.plane("base", channel), canvas.plane("smooth", channel)))
+        spread *= factor
+    return replace(found, mean=mean, std=std)
+
+
+def _answers(canvas: Canvas, denoiser: Denoiser, hidden: list[NDArray[np.bool_]]) -> list[Array]:
+    """Mean, standard deviation and both surfaces of the hidden pixels of every plane (5, n), the last row empty."""
     asked = torch.zeros(canvas.size, dtype=torch.bool)
     for number, chosen in enumerate(hidden):
         canvas.view(asked, number)[torch.from_numpy(chosen)] = True
     found = predict(denoiser, canvas, world="frame", moving=asked.to(canvas.device))
-    pulls: list[list[NDArray[np.float64]]] = [[] for _ in range(channels)]
-    for number, chosen in enumerate(hidden):
-        mean, std = (canvas.view(flat, number).cpu().numpy()[chosen] for flat in (found.mean, found.std))
-        error = mean.astype(np.float64) - values[number].numpy()[chosen]
-        pulls[of[number]].append(error / np.maximum(std, np.finfo(np.float32).tiny))
-    return _fitted([np.concatenate([np.zeros(0), *parts]) for parts in pulls], quantiles)
+
+    def of(flat: Tensor, number: int) -> Array:
+        return canvas.view(flat, number).cpu().numpy()[hidden[number]].astype(np.float64)
+
+    flats = (found.mean, found.std, canvas.flat("base"), canvas.flat("smooth"), found.mean)
+    return [np.stack([of(flat, number) for flat in flats]) for number in range(len(hidden))]
 
 
-def _fitted(pulls: list[NDArray[np.float64]], quantiles: Mapping[float, float]) -> Recalibration:
-    """Corrections from deviations over stated standard deviations, by channel."""
-    factors = []
-    for pull in pulls:
+def _fitted(seen: list[Hidden], shares: list[Shares], quantiles: Mapping[float, float]) -> Recalibration:
+    """Corrections of the spreads, by channel, once means have their shares of the surfaces."""
+    factors, scaled = [], []
+    for one, share in zip(seen, shares, strict=True):
+        mean = share.moved(*(torch.from_numpy(row) for row in (one.mean, one.std, one.base, one.smooth))).numpy()
+        pull = (one.truth - mean) / np.maximum(one.std, np.finfo(np.float32).tiny)
         factors.append(_spread(pull) ** (pull.size / (pull.size + DOUBT)))
-    scaled = np.concatenate([np.abs(pull) / factor for pull, factor in zip(pulls, factors, strict=True)])
-    trust = scaled.size / (scaled.size + DOUBT)
+        scaled.append(np.abs(pull) / factors[-1])
+    pulls = np.concatenate(scaled)
+    trust = pulls.size / (pulls.size + DOUBT)
     widths = {
-        level: float(np.clip(np.quantile(scaled, level) / width, 1 / WIDEST, WIDEST) ** trust)
+        level: float(np.clip(np.quantile(pulls, level) / width, 1 / WIDEST, WIDEST) ** trust)
         for level, width in quantiles.items()
     }
-    return Recalibration(tuple(factors), widths, scaled.size)
+    return Recalibration(tuple(shares), tuple(factors), widths, pulls.size)
 
 
-def _spread(pull: NDArray[np.float64]) -> float:
+def _spread(pull: Array) -> float:
     """Root mean square; what is beyond the reach of that counts as if at its end."""
     found = 1.0
     for _ in range(ROUNDS if pull.size else 0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,12 +17,14 @@ from gencosmo.image import Image, as_image
 from gencosmo.io.fits_write import WriteOptions
 from gencosmo.io.stack_options import StackRead
 from gencosmo.priors.gaussian import GaussianPrior
+from gencosmo.sampling import Posterior
 from gencosmo.tasks import recalibration
 from gencosmo.tasks.prepared import prepare
-from gencosmo.tasks.recalibration import DOUBT, LEAST, MOST, Recalibration, recalibrate
+from gencosmo.tasks.recalibration import DOUBT, LEAST, MOST, Recalibration, corrected, recalibrate
+from gencosmo.tasks.shares import NO_SHARES, Hidden, Shares, fit_shares
 from gencosmo.windows import Canvas
 from tests.io.stacks import mask_file, zarr_file
-from tests.tasks.test_inpaint import frame, holes
+from tests.tasks.test_inpaint import Float, frame, holes
 
 NORMAL = {0.68: 0.9945, 0.95: 1.96}
 zarr = pytest.importorskip("zarr")
@@ -56,9 +60,16 @@ def test_factors_are_those_of_the_prior(kind, expected: float) -> None:
     assert np.allclose(mean * np.array(list(found.widths.values())), expected, rtol=0.06), found
 
 
+def hidden(pull: Float, base: float = 0.0, smooth: float = 0.0) -> Hidden:
+    """Predictions of 0 with a standard deviation of 1 that miss by `pull`; surfaces at multiples of a fixed draw."""
+    other = np.random.default_rng(9).standard_normal(pull.size)
+    nothing, one = np.zeros(pull.size), np.ones(pull.size)
+    return Hidden(mean=nothing, std=one, base=base * other, smooth=smooth * other[::-1], truth=pull)
+
+
 def test_intervals_hold_what_they_say_of_the_deviations_they_are_fitted_to() -> None:
     pulls = [scale * np.random.default_rng(0).laplace(size=40_000) for scale in (0.4, 1.7)]
-    found = recalibration._fitted(pulls, NORMAL)
+    found = recalibration._fitted([hidden(pull) for pull in pulls], [NO_SHARES] * 2, NORMAL)
     for pull, factor in zip(pulls, found.factors, strict=True):
         assert np.std(pull) / factor == pytest.approx(1, abs=0.02)
         for level, width in NORMAL.items():
@@ -67,8 +78,51 @@ def test_intervals_hold_what_they_say_of_the_deviations_they_are_fitted_to() -> 
 
 def test_one_star_is_not_the_image() -> None:
     calm = np.random.default_rng(1).standard_normal(2000)
-    (plain,), (hit,) = (recalibration._fitted([pull], NORMAL).factors for pull in (calm, np.append(calm, 1e6)))
-    assert hit == pytest.approx(plain, rel=0.01)
+    spreads = [recalibration._spread(pull) for pull in (calm, np.append(calm, 1e6))]
+    assert spreads[1] == pytest.approx(spreads[0], rel=0.01)
+
+
+@pytest.mark.parametrize("share", [(0.0, 0.0), (0.3, 0.0), (0.2, 0.5), (-0.4, 0.3), (0.8, 0.9)])
+def test_shares_are_those_by_which_the_means_miss(share: tuple[float, float]) -> None:
+    one = hidden(np.zeros(80_000), base=2.0, smooth=3.0)
+    noise = 0.5 * np.random.default_rng(2).standard_normal(80_000)
+    found = fit_shares(replace(one, truth=share[0] * one.base + share[1] * one.smooth + noise)).sure
+    assert min(found) >= 0 and sum(found) <= 1 + 1e-12
+    if min(share) >= 0 and sum(share) <= 1:
+        assert np.allclose(found, share, atol=0.02)
+    elif min(share) < 0:
+        assert found == pytest.approx((0, share[1]), abs=0.02)
+
+
+def test_sure_and_unsure_pixels_have_shares_of_their_own() -> None:
+    one = hidden(np.zeros(60_000), base=2.0)
+    unsure = np.arange(60_000) % 3 == 0
+    one = replace(one, std=np.where(unsure, 4.0, 1.0), truth=np.where(unsure, 0.1, 0.7) * one.base)
+    found = fit_shares(one)
+    assert found.ends == (1, 4)
+    assert found.sure[0] == pytest.approx(0.7, abs=0.02) and found.unsure[0] == pytest.approx(0.1, abs=0.02)
+    rows = (torch.from_numpy(row) for row in (one.mean, one.std, one.base, one.smooth))
+    assert np.sqrt(np.mean((found.moved(*rows).numpy() - one.truth) ** 2)) < 0.05
+
+
+def test_few_pixels_and_surfaces_that_are_not_there_move_no_mean() -> None:
+    one = hidden(np.full(2000, 3.0))
+    assert fit_shares(replace(one, base=np.full(2000, np.nan))).told() == [0, 0, 0, 0]
+    assert fit_shares(hidden(np.ones(LEAST - 1), base=1.0, smooth=1.0)) is NO_SHARES
+    assert fit_shares(replace(one, std=np.zeros(2000))) is NO_SHARES
+
+
+def test_hidden_truth_decides_how_much_of_a_surface_is_taken() -> None:
+    """A canvas whose mean is 1 off and whose surface is right: the correction goes there, and nowhere else."""
+    values, levels = torch.zeros(4, 4), torch.zeros(4, 4)
+    levels[1, 2] = torch.inf
+    canvas = Canvas.from_planes([values], [levels], seeds=[0])
+    canvas.plane("base", 0).fill_(5.0)
+    mean, std = torch.ones(canvas.size), torch.where(canvas.sigma_obs.isinf(), 2.0, 0.0)
+    told = Recalibration((Shares((0.25, 0.0), (0.5, 0.0), (2.0, 4.0)),), (3.0,), {0.68: 1.0}, 100)
+    after = corrected(Posterior(mean, std, None, 1), canvas, told)
+    assert after.mean.view(4, 4)[1, 2] == 2 and after.std.view(4, 4)[1, 2] == 6
+    assert (after.mean == 1).sum() == 15 and (after.std == 0).sum() == 15
 
 
 def test_hidden_pixels_are_good_ones_in_the_shapes_of_the_holes() -> None:
@@ -93,13 +147,14 @@ def test_pieces_lie_where_the_holes_are() -> None:
     assert recalibration._pieces(np.zeros((9, 9), bool), 4) == []
 
 
-def test_means_stay_and_spreads_are_scaled() -> None:
+def test_good_pixels_stay_and_the_provenance_tells_what_changed() -> None:
     image, mask = frame(), holes()
     own, plain = inpaint(image, mask), inpaint(image, mask, recalibrate=False)
-    assert own.mean.tobytes() == plain.mean.tobytes()
-    (factor,) = own.provenance["std_factors"]
+    assert np.array_equal(own.mean[~mask], image[~mask]) and (own.std[~mask] == 0).all()
+    (factor,), (shares,) = own.provenance["std_factors"], own.provenance["surface_shares"]
     assert own.provenance["recalibration_pixels"] >= LEAST and factor != 1
     assert np.allclose(own.std, factor * plain.std, rtol=1e-6)
+    assert (own.mean.tobytes() == plain.mean.tobytes()) == (not any(shares))
     assert "std_factors" not in plain.provenance
     assert own.quantiles[0.68] != plain.quantiles[0.68]
     assert own.std.tobytes() == inpaint(image, mask).std.tobytes()
@@ -127,6 +182,18 @@ def test_few_holes_tell_nothing() -> None:
     assert "std_factors" not in result.provenance and result.std[30, 30] > 0
 
 
+def test_a_surface_is_taken_where_the_prior_knows_less() -> None:
+    """Smooth beyond what any frame is: there the surfaces are right, and the network adds its own."""
+    rows, cols = np.indices((200, 200)) / 40
+    noise = 0.02 * np.random.default_rng(0).standard_normal(rows.shape)
+    truth = (1e3 + 300 * np.sin(rows) * np.cos(cols) + noise).astype(np.float32)
+    mask = ndimage.binary_dilation(np.random.default_rng(4).random(truth.shape) < 0.003, iterations=2)
+    found = (inpaint(np.where(mask, np.float32(0), truth), mask, recalibrate=on) for on in (False, True))
+    before, after = (np.abs(result.mean - truth)[mask] for result in found)
+    assert np.median(after) < 0.9 * np.median(before)
+    assert np.sqrt(np.mean(after**2)) < 0.95 * np.sqrt(np.mean(before**2))
+
+
 def test_intervals_hold_on_an_image_that_the_prior_misjudges() -> None:
     """Noise that was smoothed by a drizzle with large drops; the truth under the holes is known here."""
     rng = np.random.default_rng(5)
@@ -142,7 +209,7 @@ def test_intervals_hold_on_an_image_that_the_prior_misjudges() -> None:
 
 def test_a_block_is_told_what_its_plane_tells() -> None:
     image = as_image(frame(), holes())
-    told = Recalibration((2.0,), {0.68: 1.0, 0.95: 1.5}, 500)
+    told = Recalibration((NO_SHARES,), (2.0,), {0.68: 1.0, 0.95: 1.5}, 500)
     plain = inpaint(image, recalibrate=False)
     block = inpaint(image.replace(meta={"core": np.s_[:, :, :], "recalibration": told}))
     assert np.allclose(block.std, 2 * plain.std) and block.quantiles[0.95] == 1.5 * plain.quantiles[0.95]
