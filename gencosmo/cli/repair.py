@@ -93,7 +93,7 @@ def inpaint(
     report: Report = None,
     recalibrate: Annotated[
         bool,
-        typer.Option(help="Correct fills by good pixels of the image, hidden in the shapes of its holes; --no-recalibrate."),
+        typer.Option(help="Correct fills by good pixels, hidden in the shapes of the holes; --no-recalibrate."),
     ] = True,
     score: Annotated[bool, typer.Option("--score", help="An anomaly catalogue and map beside each output.")] = False,
     as_json: AsJson = False,
