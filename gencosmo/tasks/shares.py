@@ -83,16 +83,16 @@ def fit_shares(seen: Hidden) -> Shares:
     high = max(high, low * (1 + 1e-6))
     beyond = np.stack([np.nan_to_num(row - seen.mean) for row in (seen.base, seen.smooth)], axis=1)
     missed = seen.truth - seen.mean
-    weight = 1 / (np.maximum(1, np.abs(missed) / (REACH * seen.std)) * seen.std)
+    pull = 1 / (np.maximum(1, np.abs(missed) / (REACH * seen.std)) * seen.std)
     unsure = np.clip((seen.std - low) / (high - low), 0, 1)
-    sure, other = (_solved(beyond, missed, weight, part) for part in (1 - unsure, unsure))
+    sure, other = (_solved(beyond, missed, pull, part) for part in (1 - unsure, unsure))
     return Shares(sure, other, (float(low), float(high)))
 
 
-def _solved(beyond: Array, missed: Array, weight: Array, part: Array) -> tuple[float, float]:
+def _solved(beyond: Array, missed: Array, pull: Array, part: Array) -> tuple[float, float]:
     """Weighted least squares with shares of at least 0, together at most 1; `part` says how much of a pixel counts."""
-    weight = weight * part
-    square, along = (beyond * weight[:, None]).T @ beyond, (beyond * weight[:, None]).T @ missed
+    pull = pull * part
+    square, along = (beyond * pull[:, None]).T @ beyond, (beyond * pull[:, None]).T @ missed
     if not np.trace(square) > 0:
         return 0.0, 0.0
     square += np.eye(2) * (DOUBT * np.trace(square) / (2 * max(1.0, part.sum())))
