@@ -52,18 +52,19 @@ class Shares:
     ----------
     sure, unsure : (float, float)
         Where the standard deviation is at most the first end, and at least the second.
-    ends : (float, float)
-        Standard deviations, in flux.
+    ends : (float, float, float)
+        Standard deviations, in flux; shares fall beyond the third, as its square, for nothing was seen there.
     """
 
     sure: tuple[float, float]
     unsure: tuple[float, float]
-    ends: tuple[float, float]
+    ends: tuple[float, float, float]
 
     def moved(self, mean: Tensor, std: Tensor, base: Tensor, smooth: Tensor) -> Tensor:
         """Means with their shares of the surfaces; where there are none, and where nothing is unknown, as they are."""
         unsure = ((std - self.ends[0]) / (self.ends[1] - self.ends[0])).clamp(0, 1)
-        parts = [a + (b - a) * unsure for a, b in zip(self.sure, self.unsure, strict=True)]
+        seen = (self.ends[2] / std).clamp(max=1).square()
+        parts = [seen * (a + (b - a) * unsure) for a, b in zip(self.sure, self.unsure, strict=True)]
         more = parts[0] * (base - mean) + parts[1] * (smooth - mean)
         return torch.where((std > 0) & torch.isfinite(more), mean + more, mean)
 
@@ -72,7 +73,7 @@ class Shares:
         return [*self.sure, *self.unsure]
 
 
-NO_SHARES = Shares((0.0, 0.0), (0.0, 0.0), (1.0, 2.0))
+NO_SHARES = Shares((0.0, 0.0), (0.0, 0.0), (1.0, 2.0, 3.0))
 
 
 def fit_shares(seen: Hidden) -> Shares:
@@ -86,7 +87,7 @@ def fit_shares(seen: Hidden) -> Shares:
     pull = 1 / (np.maximum(1, np.abs(missed) / (REACH * seen.std)) * seen.std)
     unsure = np.clip((seen.std - low) / (high - low), 0, 1)
     sure, other = (_solved(beyond, missed, pull, part) for part in (1 - unsure, unsure))
-    return Shares(sure, other, (float(low), float(high)))
+    return Shares(sure, other, (float(low), float(high), float(seen.std.max())))
 
 
 def _solved(beyond: Array, missed: Array, pull: Array, part: Array) -> tuple[float, float]:

@@ -99,10 +99,17 @@ def test_sure_and_unsure_pixels_have_shares_of_their_own() -> None:
     unsure = np.arange(60_000) % 3 == 0
     one = replace(one, std=np.where(unsure, 4.0, 1.0), truth=np.where(unsure, 0.1, 0.7) * one.base)
     found = fit_shares(one)
-    assert found.ends == (1, 4)
+    assert found.ends == (1, 4, 4)
     assert found.sure[0] == pytest.approx(0.7, abs=0.02) and found.unsure[0] == pytest.approx(0.1, abs=0.02)
     rows = (torch.from_numpy(row) for row in (one.mean, one.std, one.base, one.smooth))
     assert np.sqrt(np.mean((found.moved(*rows).numpy() - one.truth) ** 2)) < 0.05
+
+
+def test_beyond_all_that_was_seen_shares_fall() -> None:
+    told = Shares((0.5, 0.0), (0.5, 0.0), (1.0, 2.0, 4.0))
+    std = torch.tensor([1.0, 4.0, 8.0, 40.0])
+    found = told.moved(torch.zeros(4), std, torch.full((4,), 16.0), torch.zeros(4))
+    assert found.tolist() == pytest.approx([8, 8, 2, 0.08])
 
 
 def test_few_pixels_and_surfaces_that_are_not_there_move_no_mean() -> None:
@@ -119,7 +126,7 @@ def test_hidden_truth_decides_how_much_of_a_surface_is_taken() -> None:
     canvas = Canvas.from_planes([values], [levels], seeds=[0])
     canvas.plane("base", 0).fill_(5.0)
     mean, std = torch.ones(canvas.size), torch.where(canvas.sigma_obs.isinf(), 2.0, 0.0)
-    told = Recalibration((Shares((0.25, 0.0), (0.5, 0.0), (2.0, 4.0)),), (3.0,), {0.68: 1.0}, 100)
+    told = Recalibration((Shares((0.25, 0.0), (0.5, 0.0), (2.0, 4.0, 8.0)),), (3.0,), {0.68: 1.0}, 100)
     after = corrected(Posterior(mean, std, None, 1), canvas, told)
     assert after.mean.view(4, 4)[1, 2] == 2 and after.std.view(4, 4)[1, 2] == 6
     assert (after.mean == 1).sum() == 15 and (after.std == 0).sum() == 15
