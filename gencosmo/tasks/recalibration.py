@@ -121,8 +121,10 @@ def corrected(found: Posterior, canvas: Canvas, measured: Recalibration) -> Post
     mean, std = found.mean.clone(), found.std.clone()
     for channel, (shares, factor) in enumerate(zip(measured.shares, measured.factors, strict=True)):
         mine, spread = canvas.view(mean, channel), canvas.view(std, channel)
-        mine.copy_(shares.moved(mine, spread, canvas.plane("base", channel), canvas.plane("smooth", channel)))
-        spread *= factor
+        at = spread.nonzero(as_tuple=True)  # few of a large frame
+        base, smooth = (canvas.plane(name, channel)[at] for name in ("base", "smooth"))
+        mine[at] = shares.moved(mine[at], spread[at], base, smooth)
+        spread[at] *= factor
     return replace(found, mean=mean, std=std)
 
 
