@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from gencosmo import inpaint
 from gencosmo.batch import Job, process_file
+from gencosmo.batch.spreads import Spreads
 from gencosmo.cli import app
 from gencosmo.image import Image, as_image
 from gencosmo.io.fits_write import WriteOptions
@@ -26,6 +28,7 @@ from gencosmo.windows import Canvas
 from tests.io.stacks import mask_file, zarr_file
 from tests.tasks.test_inpaint import Float, frame, holes
 
+tasks_inpaint = import_module("gencosmo.tasks.inpaint")
 NORMAL = {0.68: 0.9945, 0.95: 1.96}
 zarr = pytest.importorskip("zarr")
 
@@ -236,9 +239,39 @@ def test_all_blocks_of_a_plane_have_one_factor(tmp_path, monkeypatch) -> None:
         process_file(path, out, recalibrate=on, read=read, write=WriteOptions(floating=True))
         group = zarr.open_group(out, mode="r")
         spreads.append(group["gcm_std/s0"][...])
-    ratio = (spreads[0] / spreads[1])[mask]
+    ratio = spreads[0][mask] / spreads[1][mask]
     assert np.ptp(ratio) < 1e-5 and abs(ratio[0] - 1) > 1e-3
     assert Job().digest() != Job(recalibrate=False).digest()
+
+
+def test_blocks_are_told_what_the_fullest_says_whichever_comes_first(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(tasks_inpaint, "recalibration_of", lambda image, prior, **how: asked.append(image) or "told")
+    images = {name: as_image(frame()).replace(meta={"core": np.s_[:, :, :], "name": name}) for name in "abc"}
+
+    class Session:
+        name = staticmethod(lambda unit: "plane")
+        densest = staticmethod(lambda unit: "b")
+        read = staticmethod(images.__getitem__)
+
+    for first in ("a", "b"):
+        spreads = Spreads(Session(), Job())
+        told = [spreads.told(unit, images[unit]).meta["recalibration"] for unit in (first, "c")]
+        assert told == ["told", "told"]
+    assert [image.meta["name"] for image in asked] == ["b", "b"]
+    assert "recalibration" not in Spreads(Session(), Job(recalibrate=False)).told("a", images["a"]).meta
+
+
+def test_many_channels_share_the_pieces(monkeypatch) -> None:
+    """What it costs does not grow with the channels of an image beyond one piece of each."""
+    planes = []
+    monkeypatch.setattr(recalibration, "_answers", lambda canvas, *_: planes.append(len(canvas.layout)) or 1 / 0)
+    for channels in (1, 2, 6):
+        mask = np.broadcast_to(np.random.default_rng(0).random((520, 520)) < 0.05, (channels, 520, 520))
+        prepared = prepare(as_image(np.stack([frame(520)] * channels), mask), "frame", seed=0, device="cpu")
+        with pytest.raises(ZeroDivisionError):
+            recalibrate(prepared, GaussianPrior.exponential(), NORMAL)
+    assert planes == [4, 4, 6]
 
 
 def test_the_command_writes_the_factor(tmp_path) -> None:
