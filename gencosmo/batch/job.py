@@ -155,7 +155,7 @@ class Job:
     """What to do with each file. `seed` is the run's; `max_fill` the largest share of masked pixels
     accepted; `finer` belongs to the operation `super_resolve`; `passes`, of `denoise`: from the second on the variance
     is that of the light which the pass before found. `turns`: orientations that the prior is asked in. `recalibrate`:
-    `inpaint` measures spreads on the image.
+    `inpaint` is corrected by the image itself.
     """
 
     op: str = "inpaint"

@@ -76,8 +76,8 @@ def process_file(
     turns : int
         Orientations that the prior is asked in: 1, 2, 4 or 8.
     recalibrate : bool
-        Of `inpaint`: measure spreads on the image, as the task does; of a plane that runs in blocks on that with most
-        masked pixels.
+        Of `inpaint`: correct means and spreads by the image itself, as the task does; of a plane that runs in blocks by
+        that with most masked pixels.
     read, write : ReadOptions, WriteOptions
         How to understand the input, and how to write.
     resume : bool

@@ -1,4 +1,4 @@
-"""Spreads measured on a plane, for those of its blocks that are computed one by one."""
+"""What a plane says of a prior's means and spreads, for those of its blocks that are computed one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Spreads"]
 
 
 class Spreads:
-    """What the planes of an open file have told of a prior's spreads, so that all blocks of a plane are told the same.
+    """What the planes of an open file have told of a prior's means and spreads, so that all blocks of a plane are told the same.
 
     Parameters
     ----------

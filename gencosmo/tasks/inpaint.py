@@ -277,7 +277,7 @@ def _posterior(
 def recalibration_of(
     image: Image, prior: str | DiffusionPrior, *, target: World, samples: int, device: str
 ) -> recalibration.Recalibration | None:
-    """What an image tells of a prior's spreads, for ``meta["recalibration"]`` of others of its kind.
+    """What an image tells of a prior, for ``meta["recalibration"]`` of others of its kind.
 
     None where :func:`inpaint` would measure nothing on it.
     """

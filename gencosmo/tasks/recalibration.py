@@ -23,7 +23,7 @@ from gencosmo.priors.base import Denoiser
 from gencosmo.priors.diffusion import DiffusionPrior
 from gencosmo.sampling import Posterior, predict
 from gencosmo.tasks.prepared import Prepared
-from gencosmo.tasks.shares import NO_SHARES, Hidden, Shares, fit_shares
+from gencosmo.tasks.shares import LEAST, NO_SHARES, Hidden, Shares, fit_shares
 from gencosmo.windows import Canvas
 
 __all__ = ["Recalibration", "corrected", "recalibrate"]
@@ -39,8 +39,6 @@ ENOUGH = 400
 """Hidden pixels of a piece that are enough."""
 MOST = 0.55
 """Largest share of a piece that may be unknown, holes and hidden pixels together."""
-LEAST = 30
-"""With fewer hidden pixels the prior's own answer stands."""
 DOUBT = 100.0
 """Hidden pixels that the prior's own calibration counts for."""
 REACH = 6.0

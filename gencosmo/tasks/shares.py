@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["NO_SHARES", "Hidden", "Shares", "fit_shares"]
+__all__ = ["LEAST", "NO_SHARES", "Hidden", "Shares", "fit_shares"]
 
 Array = NDArray[np.float64]
 DOUBT = 600.0
 """Hidden pixels that the prior's own mean counts for."""
 LEAST = 30
-"""With fewer hidden pixels means stay as they are."""
+"""With fewer hidden pixels the prior's own answer stands."""
 REACH = 3.0
 """Deviations beyond so many standard deviations pull by their size, no longer by its square."""
 ENDS = (0.5, 0.9)

@@ -22,8 +22,8 @@ from gencosmo.priors.gaussian import GaussianPrior
 from gencosmo.sampling import Posterior
 from gencosmo.tasks import recalibration
 from gencosmo.tasks.prepared import prepare
-from gencosmo.tasks.recalibration import DOUBT, LEAST, MOST, Recalibration, corrected, recalibrate
-from gencosmo.tasks.shares import NO_SHARES, Hidden, Shares, fit_shares
+from gencosmo.tasks.recalibration import DOUBT, MOST, Recalibration, corrected, recalibrate
+from gencosmo.tasks.shares import LEAST, NO_SHARES, Hidden, Shares, fit_shares
 from gencosmo.windows import Canvas
 from tests.io.stacks import mask_file, zarr_file
 from tests.tasks.test_inpaint import Float, frame, holes
