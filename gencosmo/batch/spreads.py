@@ -15,7 +15,7 @@ __all__ = ["Spreads"]
 
 
 class Spreads:
-    """What the planes of an open file have told of a prior's means and spreads, so that all blocks of a plane are told the same.
+    """What the planes of an open file have told of a prior, so that all blocks of a plane are told the same.
 
     Parameters
     ----------
