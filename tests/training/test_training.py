@@ -12,6 +12,7 @@ import torch
 from gencosmo.errors import InputError
 from gencosmo.priors import load_prior
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape, count_weights
+from gencosmo.training import trainer as trainer_module
 from gencosmo.training.artifacts import add_artifacts, saturation
 from gencosmo.training.data import TileSource, binned, hold_out
 from gencosmo.training.export import export_prior, recalibrate
@@ -247,3 +248,14 @@ def test_network_shape_tells_its_reach() -> None:
     assert reach + box_and_kernel <= SMALL.receptive_field
     assert SMALL.receptive_field - (reach + box_and_kernel) <= SMALL.stride
     assert count_weights(network) > 1000
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({}, False)]
+)
+def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch, known: dict[str, bool], expected: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert trainer_module.multiplies_bfloat16(torch.device("cpu")) is expected
+    assert trainer_module.multiplies_bfloat16(torch.device("cuda"))
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not trainer_module.multiplies_bfloat16(torch.device("cpu"))
