@@ -14,6 +14,7 @@ from gencosmo.ops import precondition
 from gencosmo.ops.apply_kernels import DEVIATION, ETA, LOG_VAR_MAX, LOG_VAR_MIN
 from gencosmo.ops.precondition import FEATURES
 from gencosmo.priors.bases import tile_windows
+from gencosmo.priors.layers import Exit
 from gencosmo.priors.network import DenoiserNetwork, NetworkShape
 from gencosmo.training.levels import Task
 from gencosmo.training.trainer import Settings, features_of
@@ -166,7 +167,7 @@ def build(arm: Arm) -> DenoiserNetwork:
     """The package's network with as many outputs as the head reads."""
     torch.manual_seed(arm.seed)
     network = DenoiserNetwork(NetworkShape(arm.widths, BLOCKS))
-    network.exit = nn.Conv2d(arm.widths[0], sum(arm.raw) * 4, 3, padding=1)
+    network.exit = Exit(arm.widths[0], sum(arm.raw))
     nn.init.zeros_(network.exit.weight)
     nn.init.zeros_(network.exit.bias)
     return network.to(memory_format=torch.channels_last)

@@ -39,6 +39,7 @@ PYBIND11_MODULE(_core, m) {
     return py::make_tuple(t.piece[0], t.piece[1], t.least, t.threads);
   });
   bind_canvas_ops(m);
+  bind_layers(m);
   bind_network_ops(m);
   bind_score_ops(m);
   bind_ingest(m);

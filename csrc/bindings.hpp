@@ -80,6 +80,7 @@ inline const int64_t* one_number(const TensorArg& t) {
 }
 
 void bind_canvas_ops(py::module_& m);
+void bind_layers(py::module_& m);
 void bind_network_ops(py::module_& m);
 void bind_score_ops(py::module_& m);
 void bind_ingest(py::module_& m);

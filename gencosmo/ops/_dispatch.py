@@ -33,7 +33,7 @@ LIBRARY = torch.library.Library("gencosmo", "DEF")  # type: ignore[no-untyped-ca
 use_stored_tuning()
 
 
-def define(schema: str, kernel: str) -> Callable[..., None]:
+def define(schema: str, kernel: str, devices: tuple[str, ...] = ("CPU", "CUDA")) -> Callable[..., None]:
     """Register an op that writes into its arguments and returns nothing.
 
     Parameters
@@ -42,6 +42,8 @@ def define(schema: str, kernel: str) -> Callable[..., None]:
         ``name_(Tensor(a!) out, ...) -> ()``, arguments in the kernel's order.
     kernel : str
         Function of ``gencosmo._core``; gets the arguments and the number of threads.
+    devices : tuple of str
+        Where the op has a kernel.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def define(schema: str, kernel: str) -> Callable[..., None]:
         compiled(*arguments, torch.get_num_threads())
 
     LIBRARY.define(schema)  # type: ignore[no-untyped-call]
-    for device in ("CPU", "CUDA"):
+    for device in devices:
         LIBRARY.impl(name, call, device)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"gencosmo::{name}", lambda *arguments: _one_device(name, arguments), lib=LIBRARY)
     overload: Callable[..., None] = getattr(torch.ops.gencosmo, name).default

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gencosmo.ops.apply_kernels import RAW_CHANNELS
 from gencosmo.ops.precondition import FEATURES
+from gencosmo.priors.layers import Convolution, Door, Exit, Grow, Shrink
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        correction: Tensor = self.second(F.relu(self.first(x)))
-        return x + correction
+        result: Tensor = self.second(self.first(x, rectify=True), add=x)
+        return result
 
 
 class DenoiserNetwork(nn.Module):
@@ -79,20 +79,20 @@ class DenoiserNetwork(nn.Module):
         super().__init__()
         self.shape = shape
         widths, pairs = shape.channels, list(zip(shape.channels, shape.channels[1:], strict=False))
-        self.door = nn.Conv2d(FEATURES * 4, widths[0], 3, padding=1)
+        self.door = Door(FEATURES, widths[0])
         self.down = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(n))) for c, n in zip(widths, shape.blocks, strict=True)
         )
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.shrink = nn.ModuleList(Shrink(a, b) for a, b in pairs)
+        self.grow = nn.ModuleList(Grow(b, a) for a, b in pairs)
         self.up = nn.ModuleList(ResidualBlock(c) for c in widths[:-1])
-        self.exit = nn.Conv2d(widths[0], RAW_CHANNELS * 4, 3, padding=1)
+        self.exit = Exit(widths[0], RAW_CHANNELS)
         nn.init.zeros_(self.exit.weight)
         nn.init.zeros_(self.exit.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, 12, h, w) to (B, 28, h, w)."""
-        h = self.door(F.pixel_unshuffle(features, 2))
+        h = self.door(features)
         skips = []
         for level, blocks in enumerate(self.down):
             h = blocks(h)
@@ -100,10 +100,11 @@ class DenoiserNetwork(nn.Module):
                 skips.append(h)
                 h = self.shrink[level](h)
         for level in reversed(range(len(self.grow))):
-            h = self.up[level](self.grow[level](h) + skips[level])
+            h = self.up[level](self.grow[level](h, skips[level]))
         # the exit in full precision: its output is read in units that can be a thousandth of the pixels around
         with torch.autocast(h.device.type, enabled=False):
-            return F.pixel_shuffle(self.exit(h.float()), 2)
+            raw: Tensor = self.exit(h.to(self.exit.weight.dtype))
+        return raw
 
 
 def count_weights(network: nn.Module) -> int:

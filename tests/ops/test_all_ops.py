@@ -21,7 +21,7 @@ from tests.ops.law import assert_law
 
 every_op = pytest.mark.parametrize("op", CASES)
 DIFFERENTIABLE = ("precondition", "apply_kernels")
-INTERNAL = ("apply_kernels_backward",)
+INTERNAL = ("apply_kernels_backward", "convolve_backward")
 """Registered, but only called by autograd."""
 
 

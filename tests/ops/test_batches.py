@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.ops.cases import CASES, Arguments, copies
 from tests.ops.law import assert_law
-from tests.ops.test_all_ops import every_op, tensors
+from tests.ops.test_all_ops import tensors
 
 LEADING = (
     "precondition",
@@ -22,13 +22,18 @@ LEADING = (
     "bin",
     "bin_adjoint",
     "fft_point",
+    "convolve",
+    "shrink",
+    "grow",
 )
 """The batch is the first axis of every tensor that is no table."""
-TABLES = ("levels", "scales", "factors", "shifts")
+TABLES = ("levels", "scales", "factors", "shifts", "weights", "bias")
 PLANES = ("normal_", "step_", "pyramid_fill_", "probe_", "hutchinson_")
 """The batch is the rows of the layout, and of what has one row per plane."""
 PIXELS = ("moments_", "blend_finish_")
 """Every pixel is a batch of its own."""
+SUMS = ("convolve_backward",)
+"""The batch is summed over."""
 PER_PLANE = ("layout", "seed", "index", "trace")
 
 
@@ -125,7 +130,7 @@ def batch(op: str, arguments: Arguments) -> int:
     return int(arguments["windows" if op == "gather" else "layout"].shape[0])
 
 
-@every_op
+@pytest.mark.parametrize("op", [op for op in CASES if op not in SUMS])
 def test_no_member_knows_of_the_others(op: str) -> None:
     arguments = CASES[op].arguments(2)
     count = batch(op, arguments)
@@ -139,8 +144,9 @@ def test_no_member_knows_of_the_others(op: str) -> None:
         assert bytes_of(ways[op](op, arguments, parts)) == want
 
 
-LOOSE = ("fft_point", "apply_kernels_backward")
-"""Which non-finite number comes out is convention: complex infinities, and 0 times inf in the chain rule."""
+LOOSE = ("fft_point", "apply_kernels_backward", "convolve", "convolve_backward")
+"""Which non-finite number comes out is convention: complex infinities, and 0 times inf in the chain rule or where a
+tile is transformed."""
 FLOATS = [
     (op, name)
     for op, case in CASES.items()
