@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -67,6 +68,7 @@ class Row:
     bias: float
     rivals: dict[str, float]
     seconds: float
+    between: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,10 @@ def noise_of(crop: Crop, mask: np.ndarray) -> float:
     return math.sqrt(float(law.variance(smooth_level(flux, good, law))[mask].mean()))
 
 
-def compare(crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[str, Fill] = RIVALS) -> Row | None:
-    """Fill one crop with one kind of hole by everybody."""
+def compare(
+    crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[str, Fill] = RIVALS, **how: Any
+) -> Row | None:
+    """Fill one crop with one kind of hole by everybody; `how` goes to `gencosmo.inpaint`."""
     import gencosmo
 
     flux = crop.flux
@@ -162,7 +166,7 @@ def compare(crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[
     truth = flux[mask]
     holed = np.where(mask, np.float32(np.median(flux[~mask])), flux)
     start = time.perf_counter()
-    result = gencosmo.inpaint(holed, mask, prior=prior)
+    result = gencosmo.inpaint(holed, mask, prior=prior, **how)
     seconds = time.perf_counter() - start
     noise = noise_of(crop, mask)
     error, std = result.mean[mask] - truth, result.std[mask]
@@ -182,8 +186,17 @@ def compare(crop: Crop, number: int, kind: str, prior: object, fillers: Mapping[
         coverage68=float(np.mean(np.abs(error) < std)), coverage95=float(np.mean(np.abs(error) < 1.96 * std)),
         interval68=float(np.mean(np.abs(error) < half68)), interval95=float(np.mean(np.abs(error) < half95)),
         bias=float(np.mean(error)), rivals={rival: excess(e, noise) / best for rival, e in others.items()},
-        seconds=seconds,
+        seconds=seconds, between=_between(result.samples, mask, truth),
     )  # fmt: skip
+
+
+def _between(samples: np.ndarray | None, mask: np.ndarray, truth: np.ndarray) -> float | None:
+    """Share of the truth that lies between the lowest and the highest sample, over what is due: (n - 1) / (n + 1)."""
+    if samples is None or len(samples) < 2:
+        return None
+    drawn, count = samples[:, mask], len(samples)
+    inside = np.mean((drawn.min(0) <= truth) & (truth <= drawn.max(0)))
+    return float(inside) * (count + 1) / (count - 1)
 
 
 def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False, source: str = "the test groups") -> str:
@@ -219,7 +232,19 @@ def markdown(rows: list[Row], prior: str, crop_count: int, tuned: bool = False, 
             f"| {100 * median('coverage68'):.0f} / {100 * median('coverage95'):.0f} "
             f"| {100 * median('interval68'):.0f} / {100 * median('interval95'):.0f} | {rivals} |"
         )
-    return "\n".join([*lines, *_by_group(rows)]) + "\n"
+    return "\n".join([*lines, *_by_group(rows), *_by_samples(rows)]) + "\n"
+
+
+def _by_samples(rows: list[Row]) -> list[str]:
+    """How often the truth lies between the samples, by group of images."""
+    seen = [row for row in rows if row.between is not None]
+    if not seen:
+        return []
+    lines = ["", "| group | cases | truth between the samples, over what is due |", "|---" * 3 + "|"]
+    for group in dict.fromkeys(row.group for row in seen):
+        mine = [row.between for row in seen if row.group == group]
+        lines.append(f"| {group} | {len(mine)} | {np.median(mine):.3f} |")
+    return lines
 
 
 def _by_group(rows: list[Row]) -> list[str]:
@@ -294,6 +319,8 @@ def main() -> None:
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
     parser.add_argument("--turns", type=int, default=1, help="orientations that the prior is asked in")
+    parser.add_argument("--samples", type=int, default=0, help="fill by the mean and spread of so many samples")
+    parser.add_argument("--no-recalibrate", action="store_true", help="leave out what each crop says of the prior")
     parser.add_argument("--tuned", action="store_true", help="rivals as `tuned.toml` sets them")
     parser.add_argument("--card", type=Path, help="put the table into this card, for `gencosmo info`")
     parser.add_argument("--json", type=Path)
@@ -307,12 +334,15 @@ def main() -> None:
     if given.simulated and (given.listed or given.card):
         parser.error("--simulated is about the simulator, and no card's test")
     chosen, source = _chosen(given)
+    how = {"samples": given.samples, "recalibrate": not given.no_recalibrate}
+    if given.card and how != {"samples": 0, "recalibrate": True}:
+        parser.error("--card is about fills as they are by default")
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number, crop in enumerate(chosen):
             for kind in given.kinds:
-                row = compare(crop, number, kind, prior, rivals(kind, tuned=given.tuned))
+                row = compare(crop, number, kind, prior, rivals(kind, tuned=given.tuned), **how)
                 if row is not None:
                     rows.append(row)
     named = prior.card.name if given.turns == 1 else f"{prior.card.name} in {given.turns} orientations"

@@ -38,7 +38,5 @@ class Spreads:
 
             fullest = self._session.densest(unit)
             part = image if fullest == unit else self._session.read(fullest)
-            self._known[name] = recalibration_of(
-                part, turned_prior(job), target=job.target, samples=job.samples, device=job.device
-            )
+            self._known[name] = recalibration_of(part, turned_prior(job), target=job.target, device=job.device)
         return image.replace(meta=dict(image.meta) | {"recalibration": self._known[name]})

@@ -42,7 +42,7 @@ class Posterior:
     ----------
     mean, std : Tensor (N,) float32
         Posterior mean and standard deviation (flux); the value itself and 0 where nothing was to be sampled.
-        Of the samples, or of one pass when there are fewer than two.
+        Of the samples; with one sample the standard deviation, and without samples both are of one pass.
     samples : Tensor (S, N) float32 or None
         Posterior samples.
     evaluations : int

@@ -26,6 +26,7 @@ from gencosmo.tasks import recalibration
 from gencosmo.tasks.anomaly import score as score_image
 from gencosmo.tasks.domain import judge_domain
 from gencosmo.tasks.prepared import Prepared, prepare
+from gencosmo.windows import Canvas
 
 __all__ = ["denoise", "inpaint", "recalibration_of"]
 
@@ -79,8 +80,8 @@ def inpaint(
         `anomaly_map`, `anomaly_score` and `p_value`, and ``meta["scored"]`` for :func:`gencosmo.catalog`.
     recalibrate : bool
         Measure on the image how well means, `std` and intervals do, where good pixels are hidden in the shapes of its
-        holes, and correct them (`gencosmo.tasks.recalibration`); False keeps the prior's own answer. Of one pass in
-        frames: samples and scenes stay as they are, and so do blocks of a larger plane that are told nothing.
+        holes, and correct them and samples (`gencosmo.tasks.recalibration`); False keeps the prior's own answer.
+        Scenes stay as they are, and so do blocks of a larger plane that are told nothing.
     progress : callable, optional
         ``progress(done, total)``.
     cancel : threading.Event, optional
@@ -231,27 +232,15 @@ def _posterior(
     prepared = prepare(image, world, seed=seed, device=str(denoiser.device))
     canvas, ready = prepared.canvas, time.perf_counter()
     moving = canvas.sigma_obs.isinf() if only_masked else None
-    evaluations = steps or EVALUATIONS
+    measured = _measured_for(prepared, denoiser) if recalibrated and world == "frame" else None
     if samples == 0:
         wanted = canvas.sigma_obs > 0 if moving is None else moving
         plan = denoiser.plan(canvas, wanted & _core(prepared), watch=_watch(progress, cancel))
         found = predict(denoiser, canvas, world=world, moving=moving, plan=plan)
+        found = found if measured is None else recalibration.corrected(found, canvas, measured)
     else:
-        found = sample(
-            denoiser,
-            canvas,
-            samples=samples,
-            world=world,
-            evaluations=evaluations,
-            moving=moving,
-            progress=progress,
-            cancel=cancel,
-        )
-    measured = None
-    if recalibrated and samples == 0 and world == "frame":
-        # a block of a plane does not tell what the plane tells, and is told
-        known = "core" in image.meta or "recalibration" in image.meta
-        measured = image.meta.get("recalibration") if known else _measured(prepared, denoiser)
+        how = {"samples": samples, "evaluations": steps or EVALUATIONS, "progress": progress, "cancel": cancel}
+        found = _drawn(canvas, denoiser, measured, world=world, moving=moving, **how)
     provenance = {
         "prior": denoiser.card.name,
         "prior_hash": denoiser.card.weights_sha256,
@@ -263,7 +252,6 @@ def _posterior(
     timings = {"prepare": ready - start, "run": time.perf_counter() - ready}
     if measured is None:
         return _result(prepared, found, denoiser, world, extra, only_masked, provenance, timings)
-    found = recalibration.corrected(found, canvas, measured)
     told = {
         "std_factors": measured.factors,
         "surface_shares": [shares.told() for shares in measured.shares],
@@ -274,14 +262,40 @@ def _posterior(
     return replace(result, quantiles=widths)
 
 
+def _measured_for(prepared: Prepared, denoiser: DiffusionPrior) -> recalibration.Recalibration | None:
+    """What the image tells of the prior. A block of a plane does not tell what the plane tells, and is told."""
+    meta = prepared.image.meta
+    if "core" in meta or "recalibration" in meta:
+        told: recalibration.Recalibration | None = meta.get("recalibration")
+        return told
+    return _measured(prepared, denoiser)
+
+
+def _drawn(
+    canvas: Canvas,
+    denoiser: DiffusionPrior,
+    measured: recalibration.Recalibration | None,
+    *,
+    world: World,
+    moving: Tensor | None,
+    **how: Any,
+) -> Posterior:
+    """Samples; corrected as the first pass is, which is made once more for that."""
+    if measured is None:
+        return sample(denoiser, canvas, world=world, moving=moving, **how)
+    first = predict(denoiser, canvas, world=world, moving=moving)
+    moved = recalibration.corrected(first, canvas, measured)
+    return recalibration.stretched(sample(denoiser, canvas, world=world, moving=moving, **how), first, moved)
+
+
 def recalibration_of(
-    image: Image, prior: str | DiffusionPrior, *, target: World, samples: int, device: str
+    image: Image, prior: str | DiffusionPrior, *, target: World, device: str
 ) -> recalibration.Recalibration | None:
     """What an image tells of a prior, for ``meta["recalibration"]`` of others of its kind.
 
     None where :func:`inpaint` would measure nothing on it.
     """
-    if samples or target != "frame" or not image.mask.any():
+    if target != "frame" or not image.mask.any():
         return None
     denoiser = load_prior(prior, device) if not isinstance(prior, DiffusionPrior) else prior
     return _measured(prepare(image, "frame", seed=0, device=str(denoiser.device)), denoiser)

@@ -178,11 +178,24 @@ def test_two_channels_have_factors_of_their_own() -> None:
     assert first != second and result.std.shape == (2, 80, 80)
 
 
-@pytest.mark.parametrize("options", [{"samples": 2, "steps": 2}, {"target": "scene", "ivar": 1 / 49}])
-def test_samples_and_scenes_keep_the_calibration_of_the_prior(options) -> None:
+@pytest.mark.parametrize("options", [{}, {"samples": 2, "steps": 2}])
+def test_scenes_keep_the_calibration_of_the_prior(options) -> None:
     image, mask = frame(), holes()
-    own, plain = (inpaint(image, mask, recalibrate=on, **options) for on in (True, False))
+    own, plain = (inpaint(image, mask, recalibrate=on, target="scene", ivar=1 / 49, **options) for on in (True, False))
     assert own.std.tobytes() == plain.std.tobytes() and own.quantiles == plain.quantiles
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_samples_move_and_stretch_with_the_first_pass(count) -> None:
+    image, mask = np.stack([frame(), ndimage.gaussian_filter(frame(), 1.0)]), holes()
+    once, before = (inpaint(image, mask, recalibrate=on) for on in (True, False))
+    own, plain = (inpaint(image, mask, recalibrate=on, samples=count, steps=3) for on in (True, False))
+    factors = np.array(once.provenance["std_factors"])[:, None, None]
+    assert own.provenance["std_factors"] == once.provenance["std_factors"] and own.quantiles == once.quantiles
+    assert np.allclose(own.samples, once.mean + factors * (plain.samples - before.mean), rtol=1e-6, atol=1e-3)
+    assert np.allclose(own.std, factors * plain.std, rtol=1e-5)
+    assert np.allclose(own.mean, own.samples.mean(0), rtol=1e-6, atol=1e-3)
+    assert (own.samples == image)[:, :, ~mask].all() and not np.array_equal(own.samples, plain.samples)
 
 
 def test_few_holes_tell_nothing() -> None:
