@@ -108,7 +108,7 @@ tells what was understood, plane by plane, and whether the checksums of the file
 | `GCM_FILL` | 1 filled, + 2 in a hole larger than the prior was validated for, + 4 by a prior out of its domain |
 | `GCM_STD` | the posterior standard deviation of filled pixels, 0 elsewhere |
 | `GCM_FLAG` | with `--find`: why each pixel was filled, in the bits of [flags.md](flags.md) |
-| `GCM_SAMP` | with `--keep-samples`: the posterior samples |
+| `GCM_SAMP` | with `--samples` (`super-resolve`: `--keep-samples`): the posterior samples |
 | `GCM_PROV` | a row per plane and run: version, prior and its hash, seeds, options, hash of the input |
 
 Every other HDU is copied byte for byte: tables, foreign HDUs, the ASDF tree of JWST and the JSON tree of lsst.images,
@@ -130,7 +130,7 @@ or not at all, and a warning `companion` names each. An output of another name, 
 ## Cubes
 
 A cube is read, filled and written plane by plane, so its size does not matter to the memory: `gencosmo inpaint` holds
-one plane and the filled pixels of the others (`--compress rice` and `--keep-samples` hold it whole). Each plane has its
+one plane and the filled pixels of the others (`--compress rice` and samples hold it whole). Each plane has its
 own seed and its row in `GCM_PROV` (`GCMPLANE`), and `GCM_FILL` and `GCM_STD` are cubes too. Noise and mask are cubes
 of the same shape, or one plane for all; a noise plane for all stays as it is. Planes without any value are left alone,
 and told. `gencosmo.io.read` gives the whole cube as channels.

@@ -12,7 +12,7 @@ for night in range(3):  # stand-ins for your frames, with NaN where there is not
     data[rng.random(data.shape) < 0.03] = np.nan
     fits.writeto(f"night{night}.fits", data, overwrite=True)
 
-report = gencosmo.process_file("night0.fits", "one.fits", samples=2, steps=8, resume=True)
+report = gencosmo.process_file("night0.fits", "one.fits", resume=True)
 print(report.status, report.filled, "pixels")
 
 names = [f"night{night}.fits" for night in range(3)]

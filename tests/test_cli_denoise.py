@@ -163,7 +163,7 @@ def halved(monkeypatch):
 
 def test_a_fits_file_is_denoised_in_one_command(tmp_path, halved):
     path, out = stsci_file(tmp_path / "a.fits"), tmp_path / "b.fits"
-    done = call("denoise", path, "-o", out, "--report", tmp_path / "b.png", "--keep-samples", "--samples", 2, "--json")
+    done = call("denoise", path, "-o", out, "--report", tmp_path / "b.png", "--samples", 2, "--json")
     assert "2240 pixels denoised, std," in done.stderr
     (report,) = json.loads(done.stdout)["files"]
     assert report["status"] == "done" and report["filled"] == 2240
@@ -177,7 +177,7 @@ def test_a_fits_file_is_denoised_in_one_command(tmp_path, halved):
         assert hdus["GCM_PROV"].data["GCMTARG"][0] == "scene"
     assert (tmp_path / "b.png").stat().st_size > 1000
     assert "error[exists]" in call("denoise", path, "-o", out, code=2).stderr
-    assert "already done" in call("denoise", path, "-o", out, "--samples", 2, "--keep-samples", "--resume").stderr
+    assert "already done" in call("denoise", path, "-o", out, "--samples", 2, "--resume").stderr
     assert "dry run" in call("denoise", path, "-o", tmp_path / "c.fits", "--dry-run").stderr
 
 

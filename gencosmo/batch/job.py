@@ -180,6 +180,12 @@ class Job:
         if self.target not in ("frame", "scene"):
             raise UsageError(f"target is {self.target!r}, expected frame or scene")
         _within("samples", self.samples, 0, 4096)
+        if self.samples and not self.write.samples and self.op in ("inpaint", "denoise"):
+            raise UsageError(
+                f"{self.samples} samples would be drawn and thrown away: mean and std are those of one pass",
+                code="samples",
+                hint="write them (WriteOptions(samples=True)), or leave samples at 0",
+            )
         _within("seed", self.seed, 0, 2**64 - 1)
         _within("passes", self.passes, 1, 8)
         check_turns(self.turns)

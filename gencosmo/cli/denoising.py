@@ -22,7 +22,6 @@ from gencosmo.cli.options import (
     Illumination,
     Inputs,
     Ivar,
-    KeepSamples,
     Mask,
     MaskPlanes,
     MaxFill,
@@ -84,7 +83,6 @@ def denoise(
     seed: RunSeed = 0,
     device: Device = "auto",
     ngff: Ngff = None,
-    keep_samples: KeepSamples = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Report = None,
@@ -125,6 +123,6 @@ def denoise(
             strict=strict,
             passes=passes,
             read=read,
-            write=write_options(ngff, overwrite=overwrite, samples=keep_samples),
+            write=write_options(ngff, overwrite=overwrite, samples=samples > 0),
         )
         run_denoise(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job)

@@ -69,7 +69,7 @@ MaxPixels = Annotated[int | None, typer.Option(help="Largest image that is decod
 MaxFill = Annotated[float, typer.Option(help="Largest share of masked pixels.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful instead of warning.")]
 Out = Annotated[str, typer.Option("-o", "--out", help="Output file; a folder for many inputs.")]
-Samples = Annotated[int, typer.Option(help="Posterior samples; 0 = mean and spread of one pass.")]
+Samples = Annotated[int, typer.Option(help="Posterior samples to write, beside mean and spread of one pass.")]
 Steps = Annotated[int | None, typer.Option(help="Steps of the sampler.")]
 Turns = Annotated[
     int,

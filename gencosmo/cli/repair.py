@@ -22,7 +22,6 @@ from gencosmo.cli.options import (
     Illumination,
     Inputs,
     Ivar,
-    KeepSamples,
     Mask,
     MaskPlanes,
     MaxFill,
@@ -87,7 +86,6 @@ def inpaint(
         str, typer.Option(help="auto (compressed stays so, without loss), none, gzip, rice (FITS, with loss).")
     ] = "auto",
     ngff: Ngff = None,
-    keep_samples: KeepSamples = False,
     max_fill: MaxFill = 0.6,
     max_pixels: MaxPixels = None,
     report: Report = None,
@@ -129,7 +127,7 @@ def inpaint(
             strict=strict,
             read=read,
             write=write_options(
-                ngff, overwrite=overwrite, dq=dq, floating=floating, samples=keep_samples, compress=compress
+                ngff, overwrite=overwrite, dq=dq, floating=floating, samples=samples > 0, compress=compress
             ),
         )
         run_inpaint(Run(tuple(inputs), out, report, as_json, resume, dry_run, progress), job, score=score)

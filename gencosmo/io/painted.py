@@ -64,7 +64,7 @@ class Output:
 
     @property
     def drawn(self) -> int:
-        """Posterior samples that are written, 0 without `--keep-samples`."""
+        """Posterior samples that are written."""
         return self.repairs.drawn() if self.options.samples else 0
 
     def changes(self, plane: Plane) -> bool:

@@ -91,6 +91,7 @@ def sample(
     clock: Tensor | None = None,
     keep: bool = True,
     chunk: int | None = None,
+    first: Posterior | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Posterior:
@@ -121,6 +122,8 @@ def sample(
         Return the samples, not only their mean and standard deviation.
     chunk : int, optional
         Samples that are computed at the same time: memory and speed, nothing else.
+    first : Posterior, optional
+        What :func:`predict` has just said of these pixels of the canvas, where the caller has asked.
     progress : callable, optional
         Called with the number of steps done and of all steps.
     cancel : threading.Event, optional
@@ -135,7 +138,7 @@ def sample(
     """
     if samples < 0 or (chunk is not None and chunk < 1):
         raise UsageError(f"samples is {samples}, chunk is {chunk}; expected samples >= 0 and chunk >= 1")
-    first = predict(denoiser, canvas, world=world, moving=moving)
+    first = predict(denoiser, canvas, world=world, moving=moving) if first is None else first
     if samples == 0:
         return first
     moving = _moving(canvas, moving)

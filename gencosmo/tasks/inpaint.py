@@ -66,7 +66,7 @@ def inpaint(
         What a filled pixel should be: the pixel as it would be observed again (`std` is then the scatter of a
         re-observed pixel), or the noise-free scene behind it.
     samples : int
-        Posterior samples to draw; 0 gives mean and std of one pass, deterministically.
+        Posterior samples to draw. `mean` and `std` are those of one pass, whatever their number.
     steps : int, optional
         Network evaluations per sample; default 16.
     seed : int
@@ -80,8 +80,8 @@ def inpaint(
         `anomaly_map`, `anomaly_score` and `p_value`, and ``meta["scored"]`` for :func:`gencosmo.catalog`.
     recalibrate : bool
         Measure on the image how well means, `std` and intervals do, where good pixels are hidden in the shapes of its
-        holes, and correct them and samples (`gencosmo.tasks.recalibration`); False keeps the prior's own answer.
-        Scenes stay as they are, and so do blocks of a larger plane that are told nothing.
+        holes, and correct them (`gencosmo.tasks.recalibration`); False keeps the prior's own answer. Samples and scenes
+        stay as they are, and so do blocks of a larger plane that are told nothing.
     progress : callable, optional
         ``progress(done, total)``.
     cancel : threading.Event, optional
@@ -280,12 +280,11 @@ def _drawn(
     moving: Tensor | None,
     **how: Any,
 ) -> Posterior:
-    """Samples; corrected as the first pass is, which is made once more for that."""
-    if measured is None:
-        return sample(denoiser, canvas, world=world, moving=moving, **how)
+    """Samples, beside mean and spread of their first pass, which are better ones than theirs and are corrected."""
     first = predict(denoiser, canvas, world=world, moving=moving)
-    moved = recalibration.corrected(first, canvas, measured)
-    return recalibration.stretched(sample(denoiser, canvas, world=world, moving=moving, **how), first, moved)
+    moved = first if measured is None else recalibration.corrected(first, canvas, measured)
+    drawn = sample(denoiser, canvas, world=world, moving=moving, first=first, **how)
+    return replace(moved, samples=drawn.samples, evaluations=drawn.evaluations)
 
 
 def recalibration_of(

@@ -26,7 +26,7 @@ from gencosmo.tasks.prepared import Prepared
 from gencosmo.tasks.shares import LEAST, NO_SHARES, Hidden, Shares, fit_shares
 from gencosmo.windows import Canvas
 
-__all__ = ["Recalibration", "corrected", "recalibrate", "stretched"]
+__all__ = ["Recalibration", "corrected", "recalibrate"]
 
 Array = NDArray[np.float64]
 SIDE = 256
@@ -124,20 +124,6 @@ def corrected(found: Posterior, canvas: Canvas, measured: Recalibration) -> Post
         mine[at] = shares.moved(mine[at], spread[at], base, smooth)
         spread[at] *= factor
     return replace(found, mean=mean, std=std)
-
-
-def stretched(drawn: Posterior, first: Posterior, moved: Posterior) -> Posterior:
-    """Samples, corrected as the answer of their first pass was: moved with its mean, and stretched around that.
-
-    What hangs together in a sample still does.
-    """
-    factor = torch.where(first.std > 0, moved.std / first.std, torch.ones_like(first.std))
-
-    def around(values: Tensor) -> Tensor:
-        return moved.mean + factor * (values - first.mean)
-
-    samples = None if drawn.samples is None else torch.stack([around(values) for values in drawn.samples])
-    return replace(drawn, mean=around(drawn.mean), std=factor * drawn.std, samples=samples)
 
 
 def _answers(canvas: Canvas, denoiser: Denoiser, hidden: list[NDArray[np.bool_]]) -> list[Array]:
