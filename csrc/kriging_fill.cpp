@@ -137,45 +137,105 @@ void find_candidates(const KrigingArgs& a, const Plane& plane, int64_t y, int64_
 
 void choose_neighbours(const KrigingArgs& a, const Metric& metric, Candidates& found, Neighbours& near) {
   near.count = found.count < kNear ? found.count : kNear;
+  int64_t rank[kCandidates];  // as rank_of says, for all at once
   for (int i = 0; i < found.count; ++i) found.far[i] = squared(metric, found.down[i], found.right[i]);
-  for (int i = 0; i < found.count; ++i) take(found, i, a.weights ? rank_of(found, i) : i, near);
+  for (int i = 0; i < found.count; ++i) rank[i] = a.weights ? 0 : i;
+  for (int j = 0; a.weights && j < found.count; ++j) {
+    const double far = found.far[j];
+    for (int i = 0; i <= j; ++i) rank[i] += far < found.far[i] ? 1 : 0;
+    for (int i = j + 1; i < found.count; ++i) rank[i] += far <= found.far[i] ? 1 : 0;
+  }
+  for (int i = 0; i < found.count; ++i) take(found, i, static_cast<int>(rank[i]), near);
 }
 
-// A column at a time, each step in a loop of its own: compilers put these into vectors, gathers of the table included.
-void set_system(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, System& s) {
-  double place[kNear];
+// Columns of the covariance, rows in vectors.
+#if defined(GC_LANES)
+constexpr int kLanes = kWidth / 2;
+#else
+constexpr int kLanes = 2;
+#endif
+constexpr int kEight = 8;
+typedef double Doubles __attribute__((vector_size(8 * kLanes)));
+inline Doubles load_some(const double* from) {
+  Doubles v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+inline void store_some(double* to, Doubles v) { __builtin_memcpy(to, &v, sizeof v); }
+struct Square {
+  alignas(64) double column[kNear][kNear];
+};
+
+// A column at a time, in whole vectors, each step in a loop of its own: compilers put these into vectors, gathers of the
+// table included. Above the diagonal and beyond the last neighbour there are zeros, which nobody reads.
+void set_system(const KrigingArgs& a, const Neighbours& near, const Metric& m, const float* table, float own, System& s,
+                Square& square) {
+  double down[kNear] = {}, right[kNear] = {}, place[kNear];  // pixels from the hidden one
   int row[kNear];
+  for (int i = 0; i < near.count; ++i) down[i] = near.down[i], right[i] = near.right[i];
   for (int j = 0; j < near.count; ++j) {
     set_own(a, near, m, table, own, j, s);
-    const int32_t down = near.down[j], right = near.right[j];
-    const int next = j + 1;
-    for (int i = next; i < near.count; ++i) place[i] = place_of(squared(m, near.down[i] - down, near.right[i] - right));
-    for (int i = next; i < near.count; ++i) row[i] = row_of(place[i]);
-    for (int i = next; i < near.count; ++i) s.column[j][i] = between(table, place[i], row[i]);
+    const int first = j / kEight * kEight;
+    for (int i = first; i < kNear; ++i) {
+      const double y = down[i] - down[j], x = right[i] - right[j];
+      place[i] = place_of((m.down * (y * y) + m.right * (x * x)) + m.mixed * (y * x));
+    }
+    for (int i = first; i < kNear; ++i) row[i] = row_of(place[i]);
+    double* column = square.column[j];
+    for (int i = first; i < kNear; ++i) column[i] = between(table, place[i], row[i]);
+    for (int i = first; i < j; ++i) column[i] = 0.0;
+    for (int i = near.count; i < kNear; ++i) column[i] = 0.0;
+    column[j] = s.column[j][j];
   }
 }
 
-// False where the covariance is none.
-bool eliminate(System& s, int n, double& estimate) {
-  double ones = 0.0, mean = 0.0;
-  double factor[kNear];
-  for (int j = 0; j < n; ++j) {
-    const double pivot = s.column[j][j];
+struct Sums {
+  double mean = 0.0, ones = 0.0;
+};
+
+// Columns kEight kFirst to kEight (kFirst + 1), whose rows begin there: each waits for what all columns before take from
+// it, in their order, in registers. False where the covariance is none.
+template <int kFirst>
+bool eliminate_columns(System& s, Square& square, Square& factor, int n, Sums& sums) {
+  constexpr int kSkip = kFirst * kEight, kVectors = (kNear - kSkip) / kLanes;
+  for (int k = kSkip; k < n && k < kSkip + kEight; ++k) {
+    Doubles column[kVectors];
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) column[v] = load_some(square.column[k] + kSkip + v * kLanes);
+    for (int j = 0; j < k; ++j) {
+      const double by = square.column[j][k], *taken = factor.column[j] + kSkip;
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) column[v] -= load_some(taken + v * kLanes) * by;
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) store_some(square.column[k] + kSkip + v * kLanes, column[v]);
+    const double pivot = square.column[k][k];
     if (!(pivot > 0.0)) return false;
-    for (int i = j + 1; i < n; ++i) factor[i] = s.column[j][i] / pivot;
-    for (int k = j + 1; k < n; ++k) {
-      const double by = s.column[j][k];
-      for (int i = k; i < n; ++i) s.column[k][i] -= factor[i] * by;
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) store_some(factor.column[k] + kSkip + v * kLanes, column[v] / pivot);
+    const double* by = factor.column[k];
+    const double value = s.value[k], one = s.one[k], pull = s.pull[k];
+    for (int i = k + 1; i < n; ++i) {
+      s.value[i] -= by[i] * value;
+      s.one[i] -= by[i] * one;
+      s.pull[i] -= by[i] * pull;
     }
-    for (int i = j + 1; i < n; ++i) {
-      s.value[i] -= factor[i] * s.value[j];
-      s.one[i] -= factor[i] * s.one[j];
-      s.pull[i] -= factor[i] * s.pull[j];
-    }
-    ones += s.one[j] * s.one[j] / pivot;
-    mean += s.value[j] * s.one[j] / pivot;
+    s.column[k][k] = pivot;
+    sums.ones += one * one / pivot;
+    sums.mean += value * one / pivot;
   }
-  estimate = ordinary_kriging(s, n, mean, ones);
+  return true;
+}
+
+bool eliminate(System& s, Square& square, int n, double& estimate) {
+  Square factor;
+  Sums sums;
+  static_assert(kNear == 4 * kEight);
+  if (!eliminate_columns<0>(s, square, factor, n, sums) || !eliminate_columns<1>(s, square, factor, n, sums) ||
+      !eliminate_columns<2>(s, square, factor, n, sums) || !eliminate_columns<3>(s, square, factor, n, sums)) {
+    return false;
+  }
+  estimate = ordinary_kriging(s, n, sums.mean, sums.ones);
   return true;
 }
 
@@ -200,9 +260,10 @@ void estimate(const KrigingArgs& a, int64_t hidden, Around& around) {
   Neighbours near;
   choose_neighbours(a, metric, found, near);
   System s;
-  set_system(a, near, metric, around.covariance, own, s);
+  Square square;
+  set_system(a, near, metric, around.covariance, own, s, square);
   double value;
-  if (!eliminate(s, near.count, value)) return;
+  if (!eliminate(s, square, near.count, value)) return;
   put(a, at, among_nearest(a, near, value));
 }
 
