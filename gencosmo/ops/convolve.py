@@ -77,8 +77,14 @@ def _transformed(weight: Tensor) -> Tensor:
 
 
 def packed_kernels(weight: Tensor) -> Tensor:
-    """Weights (K, C, 3, 3) of a convolution as (36, C, K) float32, transformed in float64."""
-    return _transformed(weight.detach().double()).float()
+    """Weights (K, C, 3, 3) of a convolution as (36, C, K) float32, transformed in float64.
+
+    Sum by sum: a product of matrices may round otherwise on another processor.
+    """
+    kernels = weight.detach().double().permute(2, 3, 1, 0)
+    rows = torch.stack([a * kernels[0] + b * kernels[1] + c * kernels[2] for a, b, c in FILTER]).transpose(0, 1)
+    points = torch.stack([a * rows[0] + b * rows[1] + c * rows[2] for a, b, c in FILTER], 1)
+    return points.flatten(0, 1).float()
 
 
 def convolve_workspace(shape: torch.Size, outputs: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 
@@ -10,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gencosmo.ops.convolve import FILTER, INPUT, OUTPUT, convolve, convolved, packed_kernels
+from gencosmo.ops.convolve import FILTER, INPUT, OUTPUT, convolve, convolve_workspace, convolved, packed_kernels
 from gencosmo.ops.shrink import grow, packed_growth, packed_shrinkage, shrink
 
+GOLDEN = "3cba900434b07a0f7359d6841257ae469d204659ba40fedc77827d3b742a3d0c"
+"""Of packed weights, result and gradient, for whole numbers."""
 CHANNELS = [(16, 16), (48, 64), (16, 112), (32, 176)]
 """One to eleven panels of outputs: blocks of four, of three, two and one."""
 MINIMAL = 1.5e-6
@@ -84,6 +87,25 @@ def test_shrink_and_grow_are_torchs_strided_convolutions(inputs: int, outputs: i
             F.conv_transpose2d(planes(coarse).to(dtype), up.to(dtype), bias.to(dtype), stride=2) + planes(add).to(dtype)
         ),
     )
+
+
+def test_golden_bytes() -> None:
+    """On every processor."""
+    count = torch.arange(36 * 48 * 9).double()
+    weight, bias = ((count * 7919 % 257 - 128) / 512).view(48, 36, 3, 3)[:, :32].float(), count[:48].float() - 20
+    image = (torch.arange(2 * 11 * 9 * 32) * 104729 % 1021 - 510).float().view(2, 11, 9, 32) / 64
+    out, back = torch.empty(2, 11, 9, 48), torch.empty(36, 32, 48)
+    convolve(image, packed_kernels(weight), bias, out, rectify=True)
+    workspace = torch.empty(convolve_workspace(image.shape, 48))
+    torch.ops.gencosmo.convolve_backward(image, out, workspace, back)
+    digest = hashlib.sha256(packed_kernels(weight).numpy().tobytes() + out.numpy().tobytes() + back.numpy().tobytes())
+    assert digest.hexdigest() == GOLDEN
+
+
+def test_packing_is_the_transform() -> None:
+    weight, g = numbers(1, 16, 32, 3, 3), torch.tensor(FILTER, dtype=torch.float64)
+    truth = torch.einsum("ia,kcab,jb->ijck", g, weight.double(), g).flatten(0, 1)
+    assert torch.allclose(packed_kernels(weight).double(), truth, rtol=2.0**-23, atol=1e-9)
 
 
 def test_grow_is_the_adjoint_of_shrink() -> None:

@@ -120,6 +120,9 @@ def test_changed_weights_are_packed_again(network: DenoiserNetwork, features: Te
             weight.zero_()
         network.load_state_dict(other.state_dict())
         assert not network(features).any()
+        network.exit.bias = nn.Parameter(torch.ones_like(network.exit.bias))  # of the same age as the old one
+        assert bool((network(features) == 1).all())
+        network.load_state_dict(other.state_dict())
         mine = copy.deepcopy(network)
         nn.init.ones_(mine.exit.bias)
         assert not network(features).any() and bool((mine(features) == 1).all())
@@ -159,10 +162,21 @@ def test_torch_answers_where_the_kernels_cannot(
         monkeypatch.setattr(_core, "isa", lambda: "base")
         network(features)
     assert calls == []
+
+
+@compiled_here
+def test_weights_that_cannot_tell_their_age_are_left_to_torch(features: Tensor, calls: list[str]) -> None:
     with torch.inference_mode():
-        born = DenoiserNetwork(SHAPE)
-        born(features)
+        DenoiserNetwork(SHAPE)(features)
     assert calls == []
+
+
+@compiled_here
+def test_an_odd_side_is_left_to_torch(calls: list[str]) -> None:
+    layer = layers.Shrink(16, 16)
+    with torch.no_grad():
+        assert layer(torch.ones(1, 16, 7, 6)).shape == (1, 16, 3, 3) and calls == []
+        assert layer(torch.ones(1, 16, 6, 6)).shape == (1, 16, 3, 3) and calls == ["shrink"]
 
 
 @compiled_here
