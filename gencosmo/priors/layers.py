@@ -7,6 +7,8 @@ kernels too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,8 @@ from gencosmo.ops.shrink import grow, packed_growth, packed_shrinkage, shrink
 
 __all__ = ["Convolution", "Door", "Exit", "Grow", "Shrink"]
 
+Pack = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
 
 class _Packed:
     """Packed weights of a layer, made anew when the layer's own have changed."""
@@ -26,11 +30,14 @@ class _Packed:
         self.made_of: tuple[int, int] | None = None
         self.weights = self.bias = torch.empty(0)
 
-    def fresh(self, weight: Tensor, bias: Tensor) -> bool:
-        """Whether these are still the weights that were packed; remembers that they will be."""
+    def of(self, weight: Tensor, bias: Tensor | None, pack: Pack) -> tuple[Tensor, Tensor]:
+        """Packed weights and bias of a layer."""
+        assert bias is not None
         now = weight.data_ptr() ^ bias.data_ptr(), weight._version + bias._version
-        same, self.made_of = now == self.made_of, now
-        return same
+        if now != self.made_of:
+            self.weights, self.bias = pack(weight.detach(), bias.detach())
+            self.made_of = now
+        return self.weights, self.bias
 
     def __deepcopy__(self, memo: object) -> _Packed:
         return _Packed()  # a copied layer has its weights elsewhere
@@ -71,12 +78,14 @@ class _Kernels(nn.Conv2d):
             made = convolved(rows, *self._ordered(self.weight, self.bias))
             made = made.relu() if rectify else made
             return made if add is None else made + add
-        if not self._packed.fresh(self.weight, self.bias):
-            weight, self._packed.bias = self._ordered(self.weight.detach(), self.bias.detach())
-            self._packed.weights = packed_kernels(weight)
+        weights, bias = self._packed.of(self.weight, self.bias, self._pack)
         out = rows.new_empty(*rows.shape[:3], self.out_channels)
-        convolve(rows, self._packed.weights, self._packed.bias, out, add, rectify)
+        convolve(rows, weights, bias, out, add, rectify)
         return out
+
+    def _pack(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        weight, bias = self._ordered(weight, bias)
+        return packed_kernels(weight), bias
 
     def _ordered(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Weights (K, C, 3, 3) and bias (K,), channels in the order of the images that the kernel sees."""
@@ -171,11 +180,10 @@ class Shrink(nn.Conv2d):
         odd = image.shape[-1] % 2 or image.shape[-2] % 2
         if odd or not _served(image, self.weight) or wants_grad(image, self.weight, self.bias):
             return super().forward(image)
-        if not self._packed.fresh(self.weight, self.bias):
-            self._packed.weights, self._packed.bias = packed_shrinkage(self.weight), self.bias.detach()
+        weights, bias = self._packed.of(self.weight, self.bias, lambda *both: (packed_shrinkage(both[0]), both[1]))
         count, _, height, width = image.shape
         out = image.new_empty(count, height // 2, width // 2, self.out_channels)
-        shrink(_rows(image), self._packed.weights, self._packed.bias, out)
+        shrink(_rows(image), weights, bias, out)
         return _planes(out)
 
 
@@ -197,9 +205,8 @@ class Grow(nn.ConvTranspose2d):
         assert self.bias is not None
         if not _served(image, self.weight) or wants_grad(image, add, self.weight, self.bias):
             return super().forward(image) + add
-        if not self._packed.fresh(self.weight, self.bias):
-            self._packed.weights, self._packed.bias = packed_growth(self.weight), self.bias.detach()
+        weights, bias = self._packed.of(self.weight, self.bias, lambda *both: (packed_growth(both[0]), both[1]))
         count, _, height, width = image.shape
         out = image.new_empty(count, 2 * height, 2 * width, self.out_channels)
-        grow(_rows(image), self._packed.weights, self._packed.bias, out, _rows(add))
+        grow(_rows(image), weights, bias, out, _rows(add))
         return _planes(out)
