@@ -245,3 +245,15 @@ def test_distances_are_shorter_along_an_edge() -> None:
     noisy = metric(stripes, np.zeros_like(stripes), 20, 20, 100.0)
     assert np.allclose(noisy, np.eye(2), atol=0.01)
     assert np.array_equal(metric(np.ones((9, 9)), np.full((9, 9), math.inf), 4, 4, 0.0), np.eye(2))
+
+
+def test_a_covariance_that_is_none_leaves_the_pixels_as_they_were() -> None:
+    case = CASES["kriging_fill_"]
+    arguments = case.arguments()
+    before = arguments["fields"][4]
+    usual = case.run(arguments)["fields"][4]
+    far = arguments["shapes"].clone()
+    far[:, 7 * 16 + 37 :] = 3.0  # farther than any pair that is counted, and more alike than a pixel is to itself
+    odd = case.run(arguments | {"shapes": far})["fields"][4]
+    assert bool(torch.isfinite(odd).all())
+    assert int((odd != before).sum()) < 0.1 * int((usual != before).sum())
