@@ -8,6 +8,7 @@ import zarr
 import gencosmo
 from gencosmo.batch import OPS, process_file, run_file
 from gencosmo.batch.job import Finer, Job
+from gencosmo.errors import UsageError
 from gencosmo.flags import bits
 from gencosmo.io import read
 from gencosmo.io.camera import Camera
@@ -103,11 +104,14 @@ def test_samples_of_a_zarr_are_a_collection_of_images(tmp_path, small_blocks, ve
         assert np.allclose(half[:, 0, 0], full[:, :2, :2].mean((1, 2)), rtol=1e-6)
 
 
-def test_without_the_option_or_without_samples_nothing_is_added(tmp_path):
+def test_without_the_option_nothing_is_added_and_no_samples_are_drawn_for_nothing(tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", values(SIZE))
     options = StackRead(mask=mask_file(tmp_path))
-    process_file(tmp_path / "in.tif", tmp_path / "out.tif", samples=DRAWS, read=options, write=WriteOptions(date=DATE))
-    assert not (tmp_path / "out.samples.ome.tif").exists()
+    with pytest.raises(UsageError, match=r"3 samples would be drawn and thrown away.*WriteOptions\(samples=True\)"):
+        process_file(tmp_path / "in.tif", tmp_path / "out.tif", samples=DRAWS, read=options)
+    assert not (tmp_path / "out.tif").exists()
+    process_file(tmp_path / "in.tif", tmp_path / "out.tif", read=options, write=WriteOptions(date=DATE))
+    assert (tmp_path / "out.tif").exists() and not (tmp_path / "out.samples.ome.tif").exists()
 
 
 @pytest.mark.parametrize(("dtype", "stored"), [(np.uint16, np.float32), (np.uint32, np.float64), (np.float32,) * 2])
