@@ -319,7 +319,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, help="only the first so many")
     parser.add_argument("--kinds", nargs="+", choices=list(PATTERNS), default=list(PATTERNS), help="of holes")
     parser.add_argument("--turns", type=int, default=1, help="orientations that the prior is asked in")
-    parser.add_argument("--samples", type=int, default=0, help="fill by the mean and spread of so many samples")
+    parser.add_argument("--samples", type=int, default=0, help="draw so many: is the truth between them?")
     parser.add_argument("--no-recalibrate", action="store_true", help="leave out what each crop says of the prior")
     parser.add_argument("--tuned", action="store_true", help="rivals as `tuned.toml` sets them")
     parser.add_argument("--card", type=Path, help="put the table into this card, for `gencosmo info`")
